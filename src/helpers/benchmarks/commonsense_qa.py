@@ -1,0 +1,41 @@
+"""CommonsenseQA (Talmor et al., 2019), validation split: five options."""
+
+from __future__ import annotations
+
+from . import common
+
+NAME = "commonsense_qa"
+STAGE2 = "\nTherefore, among A through E, the answer is"
+
+
+def rows(source: str, limit: int | None = None, seed: int = 0) -> list[common.Row]:
+    """The 1,221 validation questions in file order (the test split has no public answers)."""
+    required = ("question", "choices", "answerKey")
+    hub = ("tau/commonsense_qa", None, "validation")
+    return common.read(source, NAME, "commonsense_qa/validation.jsonl", hub, required)[:limit]
+
+
+def question(row: common.Row) -> str:
+    """Kojima's rendering: "stem Answer Choices: (A) ... (E) ..."; 27.8 words on average, as in Table 2."""
+    options = common.render_options(dict(zip(row["choices"]["label"], row["choices"]["text"])))
+    return f"{row['question']} Answer Choices: {options}"
+
+
+def gold(row: common.Row) -> str:
+    return row["answerKey"]
+
+
+def group(row: common.Row) -> str:
+    return NAME
+
+
+def chance(row: common.Row) -> float:
+    return 1 / len(row["choices"]["label"])
+
+
+def extract(text: str) -> str | None:
+    return common.letter(text, "ABCDE")
+
+
+def correct(row: common.Row, text: str) -> bool:
+    return extract(text) == gold(row)

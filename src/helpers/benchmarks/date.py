@@ -1,0 +1,62 @@
+"""Date Understanding (BIG-bench): which date is meant, five or six options.
+
+The trap: the right date comes first in 364 of 369 rows. Kojima et al. shuffle the whole file with
+`random.seed(1)`; doing the same fixes the letters of all 369 questions.
+"""
+
+from __future__ import annotations
+
+import random
+
+from . import common
+
+NAME = "date"
+STAGE2 = "\nTherefore, among A through F, the answer is"
+
+
+def rows(source: str, limit: int | None = None, seed: int = 0) -> list[common.Row]:
+    """The questions with "options" (letter -> date) and "gold". The shuffle is Kojima's whatever the `seed`."""
+    hub = ("tasksource/bigbench", "date_understanding", "train")
+    local = "date_understanding/bigbench_task_examples.jsonl"
+    rng = random.Random(1)
+    lettered = []
+    for row in map(_original_layout, common.read(source, NAME, local, hub, ())):
+        dates = list(row["target_scores"])
+        for _ in range(3):  # Kojima's reader shuffles three times; the draws must match to match its letters
+            rng.shuffle(dates)
+        options = dict(zip("ABCDEF", dates))
+        right = max(row["target_scores"], key=row["target_scores"].get)
+        lettered.append({**row, "options": options, "gold": next(k for k, v in options.items() if v == right)})
+    return lettered[:limit]  # cut after the shuffle, which runs through the whole file
+
+
+def _original_layout(row: common.Row) -> common.Row:
+    """The hub's BIG-bench copies rename the fields of the original task file."""
+    if "inputs" in row:
+        scores = dict(zip(row["multiple_choice_targets"], row["multiple_choice_scores"]))
+        return {**row, "input": row["inputs"], "target_scores": scores}
+    return row
+
+
+def question(row: common.Row) -> str:
+    return f"{row['input']} Answer Choices: {common.render_options(row['options'])}"
+
+
+def gold(row: common.Row) -> str:
+    return row["gold"]
+
+
+def group(row: common.Row) -> str:
+    return NAME
+
+
+def chance(row: common.Row) -> float:
+    return 1 / len(row["options"])
+
+
+def extract(text: str) -> str | None:
+    return common.letter(text, "ABCDEF")
+
+
+def correct(row: common.Row, text: str) -> bool:
+    return extract(text) == gold(row)

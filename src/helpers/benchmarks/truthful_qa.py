@@ -1,0 +1,55 @@
+"""TruthfulQA (Lin et al., 2022), multiple choice with one true option, cut to at most four.
+
+The trap: in the data file the true option comes first in 817 of 817 rows. Shuffle before lettering,
+or a model that always says A scores 100 %.
+"""
+
+from __future__ import annotations
+
+from . import common
+
+NAME = "truthful_qa"
+STAGE2 = "\nTherefore, among A through D, the answer is"
+
+
+def rows(source: str, limit: int | None = None, seed: int = 0) -> list[common.Row]:
+    """The 817 questions, each with "options" (letter -> text) drawn from `seed` and "gold".
+
+    The first four mc1 options are kept: only that fits Table 2 (817 questions, A-D, 47.3 words).
+    """
+    hub = ("truthfulqa/truthful_qa", "multiple_choice", "validation")
+    local = "truthful_qa/multiple_choice_validation.jsonl"
+    return [
+        _lettered(row, seed) for row in common.read(source, NAME, local, hub, ("question", "mc1_targets"))[:limit]
+    ]
+
+
+def _lettered(row: common.Row, seed: int) -> common.Row:
+    choices, labels = row["mc1_targets"]["choices"][:4], row["mc1_targets"]["labels"]
+    true = choices[labels.index(1)]
+    options = dict(zip("ABCD", common.shuffled(choices, row["question"], seed)))
+    return {**row, "options": options, "gold": next(k for k, v in options.items() if v == true)}
+
+
+def question(row: common.Row) -> str:
+    return f"{row['question']} {common.render_options(row['options'])}"
+
+
+def gold(row: common.Row) -> str:
+    return row["gold"]
+
+
+def group(row: common.Row) -> str:
+    return NAME
+
+
+def chance(row: common.Row) -> float:
+    return 1 / len(row["options"])
+
+
+def extract(text: str) -> str | None:
+    return common.letter(text, "ABCD")
+
+
+def correct(row: common.Row, text: str) -> bool:
+    return extract(text) == gold(row)

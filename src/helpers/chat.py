@@ -1,0 +1,298 @@
+"""One interface to every model: conversations in, completions out, as they finish.
+
+`LocalChat` runs a transformers model in this process; `EndpointChat` speaks to any
+OpenAI-compatible server. The annotator, the tuned model and the judge are all the same thing to
+the rest of the course: something with a `name` and a `complete` method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import UserError
+from .roles import SYSTEM
+
+Messages = list[dict[str, str]]  # [{"role": "user" | "assistant", "content": ...}, ...]; the last one is the user's
+Continue = Callable[[int, str], str | None]  # (index, first reply) -> text that goes on in the same turn, or None
+
+
+@dataclass(frozen=True)
+class Completion:
+    text: str  # the reply, without the end token
+    finish: str  # "stop" (the model ended its turn), "length" (cut at the limit), or a server's own reason
+    prompt_tokens: int
+    tokens: int  # generated in the first stage
+    continued: str = ""  # what followed the text that `then` added
+
+
+def user(text: str) -> Messages:
+    """A conversation that consists of one question."""
+    return [{"role": "user", "content": text}]
+
+
+def frame(messages: Messages) -> str:
+    """The prompt of the paper's Figure 2: system line, USER/ASSISTANT turns, open at the assistant's.
+
+    >>> frame(user("Can brain cells move?"))
+    'Below is a chat between a user and an AI assistant.\\nUSER: Can brain cells move?\\nASSISTANT:'
+    """
+    lines = [SYSTEM]
+    for message in messages:
+        lines.append(f"{'USER' if message['role'] == 'user' else 'ASSISTANT'}: {message['content'].strip()}")
+    return "\n".join([*lines, "ASSISTANT:"])
+
+
+class LocalChat:
+    """Greedy completions by a transformers model, in left-padded batches of similar length.
+
+    Rows that finish leave the batch. In float32 the answers do not depend on the batch.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, name: str, batch_size: int = 32) -> None:
+        self.model, self.tokenizer, self.name, self.batch_size = model, tokenizer, name, batch_size
+
+    def complete(
+        self,
+        conversations: Sequence[Messages],
+        max_tokens: int,
+        then: Continue | None = None,
+        then_tokens: int = 0,
+    ) -> Iterator[tuple[int, Completion]]:
+        """Yield (index, Completion) as they finish.
+
+        `then(index, reply)` may name a text with which the *same* assistant turn goes on; the model then
+        writes up to `then_tokens` more, without reading its prompt twice.
+        """
+        prompts = [self.tokenizer(frame(m)).input_ids for m in conversations]
+        limit = getattr(self.model.config, "max_position_embeddings", None)
+        for i, ids in enumerate(prompts):
+            if limit and len(ids) + max_tokens + then_tokens > limit:
+                raise UserError(f"prompt {i} has {len(ids)} tokens, more than {self.name} can read: shorten the question")
+        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]), reverse=True)  # the largest batch first
+        for start in range(0, len(order), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            yield from _Batch(self, rows, [prompts[i] for i in rows], max_tokens + then_tokens + 64).run(
+                max_tokens, then, then_tokens
+            )
+
+
+class _Batch:
+    """The tokens, masks and key/value cache of some rows that are answered together.
+
+    A token that must not be seen (padding, a stop string, the tail of a finished row) stays in the
+    cache and is masked: nothing is moved, so a row can go on in a second stage where it stopped.
+    """
+
+    def __init__(self, chat: LocalChat, rows: list[int], prompts: list[list[int]], room: int) -> None:
+        import torch
+        from transformers import StaticCache
+
+        self.chat, self.rows, self.prompts = chat, rows, prompts
+        width = max(map(len, prompts))
+        pad = chat.tokenizer.pad_token_id
+        self.device = chat.model.device
+        padded = [[pad] * (width - len(p)) + p for p in prompts]
+        mask = [[0] * (width - len(p)) + [1] * len(p) for p in prompts]
+        self.mask = torch.tensor(mask, device=self.device)
+        self.cache = StaticCache(config=chat.model.config, max_cache_len=width + room)
+        self.logits = self._forward(torch.tensor(padded, device=self.device), self.mask)
+
+    def _forward(self, ids, new_mask):
+        """Logits after the last of `ids` ([rows, n]); positions count only what may be seen."""
+        import torch
+
+        n = ids.shape[1]
+        positions = (self.mask.cumsum(1) - 1).clamp(min=0)[:, -n:]
+        with torch.inference_mode():
+            out = self.chat.model(
+                input_ids=ids,
+                attention_mask=self.mask,
+                position_ids=positions,
+                past_key_values=self.cache,
+                logits_to_keep=1,
+            )
+        return out.logits[:, -1]
+
+    def _feed(self, ids, new_mask) -> None:
+        import torch
+
+        self.mask = torch.cat([self.mask, new_mask], dim=1)
+        self.logits = self._forward(ids, new_mask)
+
+    def _select(self, keep: list[int]) -> _Batch:
+        """A batch of some of the rows, with their part of the cache."""
+        import torch
+
+        part = object.__new__(_Batch)
+        index = torch.tensor(keep, device=self.device)
+        part.chat, part.device = self.chat, self.device
+        part.rows, part.prompts = [self.rows[k] for k in keep], [self.prompts[k] for k in keep]
+        part.mask, part.logits = self.mask[index], self.logits[index]
+        part.cache = _select_cache(self.cache, index)
+        return part
+
+    def _generate(self, max_tokens: int, stop: str | None) -> Iterator[tuple[_Batch, list[tuple[str, str, int]]]]:
+        """Greedy decoding. Yields parts of the batch whose rows are done, each with (text, finish, tokens)."""
+        import torch
+
+        batch, tokenizer = self, self.chat.tokenizer
+        eos = _end_tokens(self.chat.model, tokenizer)
+        written: list[list[int]] = [[] for _ in batch.rows]
+        finish: list[str | None] = [None] * len(batch.rows)
+        start = batch.mask.shape[1]
+        for step in range(max_tokens + 1):
+            if step == max_tokens:
+                finish = [f or "length" for f in finish]
+            else:
+                chosen = batch.logits.argmax(-1)
+                alive = []
+                for k, token in enumerate(chosen.tolist()):
+                    if finish[k] is None and token in eos:
+                        finish[k] = "stop"
+                    if finish[k] is None:
+                        written[k].append(token)
+                    alive.append(int(finish[k] is None))
+                if any(alive):
+                    batch._feed(chosen[:, None], torch.tensor(alive, device=self.device)[:, None])
+                if stop:
+                    for k in (k for k, f in enumerate(finish) if f is None):
+                        if stop in tokenizer.decode(written[k][-8:]):
+                            keep = _before(tokenizer, written[k], stop)
+                            batch.mask[k, start + keep : start + len(written[k])] = 0
+                            written[k], finish[k] = written[k][:keep], "stop"
+            done = [k for k, f in enumerate(finish) if f is not None]
+            # Splitting copies the cache: wait until a third of the rows are done, or all.
+            if done and (len(done) == len(batch.rows) or 3 * len(done) >= len(batch.rows)):
+                replies = [(tokenizer.decode(written[k]), finish[k], len(written[k])) for k in done]
+                yield (batch if len(done) == len(batch.rows) else batch._select(done)), replies
+                going = [k for k, f in enumerate(finish) if f is None]
+                if not going:
+                    return
+                batch = batch._select(going)
+                written, finish = [written[k] for k in going], [None] * len(going)
+
+    def run(self, max_tokens: int, then: Continue | None, then_tokens: int) -> Iterator[tuple[int, Completion]]:
+        for part, replies in self._generate(max_tokens, stop="\nUSER:"):
+            seconds = [then(i, text) if then else None for i, (text, _, _) in zip(part.rows, replies)]
+            continued = part._continue(seconds, then_tokens)
+            for i, prompt, (text, finish, tokens), more in zip(part.rows, part.prompts, replies, continued):
+                yield i, Completion(text.strip(), finish, len(prompt), tokens, more)
+
+    def _continue(self, texts: list[str | None], max_tokens: int) -> list[str]:
+        """Let every row with a text go on behind it; "" for the others."""
+        import torch
+
+        keep = [k for k, t in enumerate(texts) if t is not None]
+        if not keep:
+            return [""] * len(texts)
+        part = self if len(keep) == len(texts) else self._select(keep)
+        ids = [self.chat.tokenizer(texts[k], add_special_tokens=False).input_ids for k in keep]
+        width = max(map(len, ids))
+        pad = self.chat.tokenizer.pad_token_id
+        tokens = torch.tensor([[pad] * (width - len(t)) + t for t in ids], device=self.device)
+        mask = torch.tensor([[0] * (width - len(t)) + [1] * len(t) for t in ids], device=self.device)
+        part._feed(tokens, mask)
+        answers = {i: "" for i in part.rows}
+        for piece, replies in part._generate(max_tokens, stop="\n"):
+            answers.update(zip(piece.rows, (text for text, _, _ in replies)))
+        result = iter(answers[i] for i in part.rows)
+        return [next(result) if k in set(keep) else "" for k in range(len(texts))]
+
+
+def _before(tokenizer: Any, tokens: list[int], stop: str) -> int:
+    """How many of `tokens` come before the one in which `stop` begins."""
+    keep = len(tokens)
+    while keep and stop not in tokenizer.decode(tokens[keep - 1 :]):
+        keep -= 1
+    return max(keep - 1, 0)
+
+
+def _end_tokens(model: Any, tokenizer: Any) -> set[int]:
+    configured = getattr(model.generation_config, "eos_token_id", None)
+    ids = configured if isinstance(configured, list) else [configured]
+    return {i for i in [*ids, tokenizer.eos_token_id] if i is not None}
+
+
+def _select_cache(cache: Any, index: Any) -> Any:
+    """A copy of a StaticCache with some of its rows."""
+    import copy
+
+    part = copy.copy(cache)
+    part.layers = []
+    for layer in cache.layers:
+        row_layer = copy.copy(layer)
+        row_layer.keys, row_layer.values = layer.keys[index], layer.values[index]
+        row_layer.cumulative_length = layer.cumulative_length.clone()
+        row_layer.batch_size = len(index)
+        part.layers.append(row_layer)
+    return part
+
+
+class EndpointChat:
+    """Completions from an OpenAI-compatible server (OpenAI, vLLM, `transformers serve`), temperature 0.
+
+    Key and address come from OPENAI_API_KEY and OPENAI_BASE_URL unless given; they are never written
+    anywhere. The `openai` client retries what is worth retrying.
+    """
+
+    def __init__(self, model: str, base_url: str | None = None, concurrency: int = 8, timeout: float = 120.0) -> None:
+        import openai
+
+        self.name, self.concurrency = model, concurrency
+        try:
+            self._client = openai.OpenAI(base_url=base_url, timeout=timeout, max_retries=6)
+        except openai.OpenAIError:
+            if not base_url:
+                raise UserError("no API key: set OPENAI_API_KEY, or give the address of a server with --base-url") from None
+            self._client = openai.OpenAI(base_url=base_url, api_key="none", timeout=timeout, max_retries=6)
+
+    def complete(
+        self,
+        conversations: Sequence[Messages],
+        max_tokens: int,
+        then: Continue | None = None,
+        then_tokens: int = 0,
+    ) -> Iterator[tuple[int, Completion]]:
+        """As `LocalChat.complete`; a server cannot go on in its own turn, so `then` becomes a new user turn."""
+        from concurrent.futures import ThreadPoolExecutor, as_completed
+
+        def work(i: int) -> tuple[int, Completion]:
+            first = self._ask(conversations[i], max_tokens)
+            more = then(i, first.text) if then else None
+            if more is None:
+                return i, first
+            reply = {"role": "assistant", "content": first.text}
+            second = self._ask([*conversations[i], reply, *user(more.strip())], then_tokens)
+            return i, Completion(first.text, first.finish, first.prompt_tokens, first.tokens, second.text)
+
+        pool = ThreadPoolExecutor(self.concurrency)
+        try:
+            for future in as_completed([pool.submit(work, i) for i in range(len(conversations))]):
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _ask(self, messages: Messages, max_tokens: int) -> Completion:
+        import openai
+
+        try:
+            reply = self._client.chat.completions.create(
+                model=self.name, messages=messages, max_tokens=max_tokens, temperature=0
+            )
+        except openai.AuthenticationError:
+            raise UserError("the server refused the API key: check OPENAI_API_KEY") from None
+        except openai.NotFoundError:
+            raise UserError(f"the server knows no model {self.name!r}: check --model and --base-url") from None
+        except openai.APIConnectionError:
+            raise UserError("no answer from the server: check --base-url and that the server runs, then run again") from None
+        except openai.APIStatusError as error:
+            raise UserError(f"the server answered {error.status_code}: run again later, nothing is lost") from None
+        if not reply.choices:
+            return Completion("", "empty", 0, 0)
+        choice, usage = reply.choices[0], reply.usage
+        text = choice.message.content or getattr(choice.message, "refusal", None) or ""
+        finish = "refusal" if not choice.message.content and text else (choice.finish_reason or "stop")
+        counts = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
+        return Completion(text.strip(), finish, *counts)

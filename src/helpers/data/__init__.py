@@ -1,0 +1,63 @@
+"""Where rows come from: a local folder (SPT_DATA), the hub, or the packaged samples.
+
+The one idea: every reader yields plain dicts in the layout of the original data file, so the same
+code reads a real benchmark and our own sample of it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError
+
+SAMPLES = Path(__file__).parent / "samples"
+SOURCES = ("packaged", "local", "hub")
+
+
+def source_for(preferred: str) -> str:
+    """The source to read: SPT_DATA goes before whatever the profile prefers."""
+    return "local" if os.environ.get("SPT_DATA") else preferred
+
+
+def local_folder() -> Path:
+    """The folder that SPT_DATA names (layout: docs/DATA.md)."""
+    value = os.environ.get("SPT_DATA")
+    if not value:
+        raise UserError("no local data: set SPT_DATA to a folder laid out as docs/DATA.md says")
+    if not Path(value).is_dir():
+        raise UserError(f"SPT_DATA names {value!r}, which is not a folder: correct it, or unset it for the samples")
+    return Path(value)
+
+
+def read_jsonl(path: Path, required: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """All rows of a .jsonl or .jsonl.gz file; UserError names the file and line of the first damaged one."""
+    if not path.is_file():
+        raise UserError(f"missing data file {path.parent.name}/{path.name}: see docs/DATA.md for where it belongs")
+    rows = []
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                row = json.loads(line)
+            except ValueError:
+                raise UserError(f"{path.name}, line {number}: not valid JSON; repair or remove the line") from None
+            missing = [name for name in required if name not in row] if isinstance(row, dict) else ["an object"]
+            if missing:
+                raise UserError(f"{path.name}, line {number}: no {missing[0]!r}; repair or remove the line")
+            rows.append(row)
+    return rows
+
+
+def hub_rows(repo: str, config: str | None, split: str, revision: str | None = None) -> list[dict[str, Any]]:
+    """A split of a hub data set as a list of dicts, through `datasets`."""
+    from datasets import load_dataset
+
+    try:
+        return list(load_dataset(repo, config, split=split, revision=revision))
+    except Exception as error:  # offline, gated, renamed: the library has many ways to say so
+        reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+        raise UserError(f"could not load {repo} from the hub ({reason}): log in, or set SPT_DATA to a local copy") from error

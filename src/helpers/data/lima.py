@@ -1,0 +1,75 @@
+"""LIMA dialogues: GAIR/lima from the hub, a local file in its layout, or our own `lima_mini`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError
+from . import SAMPLES, local_folder, read_jsonl
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    id: str
+    source: str
+    turns: tuple[str, ...]  # user, assistant, user, assistant, ...
+
+    @property
+    def question(self) -> str:
+        """The first user turn: the only one that is annotated (paper, section 3.1)."""
+        return self.turns[0]
+
+    def messages(self) -> list[dict[str, str]]:
+        return [{"role": "assistant" if i % 2 else "user", "content": t} for i, t in enumerate(self.turns)]
+
+
+def dialogues(source: str) -> list[Dialogue]:
+    """Training dialogues. `source`: "packaged" (120 of ours), "local" (SPT_DATA/lima/train.jsonl), "hub", or a path.
+
+    A last user turn without an answer (LIMA has one such dialogue) is cut off.
+    """
+    if source == "packaged":
+        path = SAMPLES / "lima_mini.jsonl"
+    elif source == "local":
+        path = local_folder() / "lima" / "train.jsonl"
+    elif source == "hub":
+        path = _from_hub("train.jsonl")
+    else:
+        path = Path(source)
+    return [_dialogue(row, path.name, number) for number, row in enumerate(read_jsonl(path), 1)]
+
+
+def open_questions(source: str) -> list[dict[str, Any]]:
+    """Open-ended questions, {"id", "question"}: LIMA's 300 test prompts, or 24 of ours."""
+    if source == "packaged":
+        path = SAMPLES / "open_questions.jsonl"
+    elif source == "local":
+        path = local_folder() / "lima" / "test.jsonl"
+    else:
+        path = _from_hub("test.jsonl")
+    rows = read_jsonl(path, required=("conversations",))
+    return [{"id": row.get("id") or f"open-{i:03}", "question": row["conversations"][0]} for i, row in enumerate(rows, 1)]
+
+
+def _dialogue(row: dict[str, Any], name: str, number: int) -> Dialogue:
+    turns = row.get("conversations")
+    if turns is None and "messages" in row:
+        turns = [m.get("content") for m in row["messages"] if m.get("role") != "system"]
+    if not isinstance(turns, list) or len(turns) < 2 or not all(isinstance(t, str) and t.strip() for t in turns):
+        raise UserError(f"{name}, line {number}: a dialogue needs a question and an answer in 'conversations'")
+    turns = turns[: len(turns) // 2 * 2]
+    return Dialogue(str(row.get("id") or f"{number - 1:04}"), str(row.get("source") or "lima"), tuple(turns))
+
+
+def _from_hub(filename: str) -> Path:
+    """LIMA's repository carries a loading script, which current `datasets` refuses: fetch the JSONL file itself."""
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download("GAIR/lima", filename, repo_type="dataset"))
+    except Exception as error:
+        raise UserError(
+            "could not fetch GAIR/lima: accept its licence on the hub, run `hf auth login`, or set SPT_DATA to a local copy"
+        ) from error

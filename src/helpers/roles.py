@@ -1,0 +1,135 @@
+"""Role prompts: ask for one, take it apart, render it in any of the paper's designs, strip it again.
+
+The one idea: a role prompt is two facts, a *question description* and a *role description*.
+Keep the facts and every wording of Table 3 can be rendered without asking an annotator again.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+SYSTEM = "Below is a chat between a user and an AI assistant."
+
+# The annotation prompt of the paper's Figure 2 (upper half), one-shot.
+ANNOTATION_PROMPT = """\
+Next, I will provide you with a question, and you should select a role who is suitable to answer this question. \
+The selection of roles should adhere to the following principles:
+1. Try to choose a role that is skilled at answering the given question.
+2. Try to choose specific professions.
+3. Try to choose the roles that match the difficulty level of the problem.
+No need to actually answer the question.
+
+Please format your response as follows:
+A: This question is a [] problem involving []. To better solve it, I will act as a [] who [].
+
+Here is an example:
+Q: {example_question}
+A: This question is a mathematical problem involving basic arithmetic and logic. To better solve it, I will act as \
+an excellent math teacher who can always provide clear explanations for math-related problems.
+
+Here is the question I need you to deal with:
+Q: {question}"""
+
+# The paper shows only the answer of its example; the question is ours.
+EXAMPLE_QUESTION = "A box holds 12 pencils. How many pencils are in 7 boxes, and how many remain after giving away 30?"
+
+# Table 3. {q} ends with a full stop, {r} does not.
+DESIGNS = {
+    0: "",
+    1: "{q}",
+    2: "{q} As a result, I will solve it like {r}.",
+    3: "{q} Therefore, I will answer it as {r}.",
+    4: "{q} To solve this problem, I will act as {r}.",
+    5: "{q} So I will become {r}.",
+    6: "{q} Fortunately, I am {r}.",
+    7: "{q} For this reason, I will be {r}.",
+    8: "{q} From now on, I will think like {r}.",
+}
+
+# For questions the annotator declines (14 of LIMA's 1,030 in the paper): written by hand, section 3.1.
+DECLINED_QUESTION = "This question is a sensitive request involving possible harm to someone."
+DECLINED_ROLE = "an AI assistant who is honest, kind and careful"
+
+
+@dataclass(frozen=True)
+class Role:
+    question_description: str  # "This question is a ... problem involving ...."
+    role_description: str  # "a ... who ..."
+
+    def text(self, design: int = 8) -> str:
+        return render(self.question_description, self.role_description, design)
+
+
+DECLINED = Role(DECLINED_QUESTION, DECLINED_ROLE)
+
+
+def annotation_prompt(question: str) -> str:
+    """What the annotator is asked about one question (Figure 2, upper half)."""
+    return ANNOTATION_PROMPT.format(example_question=EXAMPLE_QUESTION, question=question.strip())
+
+
+def parse_annotation(text: str) -> Role | None:
+    """The two descriptions in an annotator's reply, or None where the reply does not hold both.
+
+    Tolerates a missing "A:", extra white space and line breaks; nothing else, because a reply that
+    only resembles the form is better asked again than guessed at.
+    """
+    flat = " ".join(text.split())
+    match = re.fullmatch(
+        r"(?:A: ?)?(This question is an? [^\[\]]+?\.) To better solve it, I will act as (an? [^\[\]]+?)\.?", flat
+    )
+    return Role(match[1], match[2]) if match else None
+
+
+def render(question_description: str, role_description: str, design: int = 8) -> str:
+    """The bracketed role prompt of a Table 3 design, e.g. "[This question ... I will think like a ....]"; "" for 0."""
+    if design not in DESIGNS:
+        raise ValueError(f"unknown prompt design {design!r}: Table 3 has designs 0 to 8")
+    q = question_description.strip().rstrip(".") + "."
+    r = role_description.strip().rstrip(".")
+    sentence = DESIGNS[design].format(q=q, r=r)
+    return f"[{sentence}]" if sentence else ""
+
+
+_SPAN = re.compile(r"\s*\[(This question is[^\[\]]*)\]")
+_JOINTS = [re.escape(d.split("{q}")[1].split("{r}")[0].strip()) for n, d in DESIGNS.items() if n >= 2]
+_FORM = re.compile(rf"(This question is [^.]+\..*?)\s*(?:{'|'.join(_JOINTS)})\s+(.+?)\.?$")
+
+
+def strip(text: str) -> tuple[str | None, str]:
+    """Split a model's reply into its opening role prompt (with brackets; None if it has none) and the answer.
+
+    A bracket that never closes (the reply was cut inside the role prompt) leaves the answer empty:
+    nothing of a role prompt may ever be read as an answer.
+    """
+    if match := _SPAN.match(text):
+        return f"[{match[1]}]", text[match.end() :].strip()
+    if text.lstrip().startswith("[This question is"):
+        return text.strip(), ""
+    return None, text.strip()
+
+
+def parse(role_text: str | None) -> Role | None:
+    """The two descriptions in a role prompt of designs 2 to 8; None when it is missing or not well-formed."""
+    if not role_text or not (role_text.startswith("[") and role_text.endswith("]")):
+        return None
+    match = _FORM.fullmatch(role_text[1:-1].strip())
+    return Role(match[1], match[2]) if match else None
+
+
+# A description goes on after the noun with one of these; the noun stands before it.
+_AFTER = re.compile(
+    r"\b(?:who|that|which|whose|with|specialis\w+|specializ\w+|of|in|for|at|from|on|skilled|trained|experienced in)\b|,"
+)
+
+
+def role_noun(role_description: str) -> str | None:
+    """The head noun of a role description, lower-cased and singular: "an excellent math teacher who ..." -> "teacher".
+
+    Rule: drop the article, cut at the first word that starts a complement ("who", "of", "specializing", ...),
+    and take the last word before the cut.
+    """
+    words = re.sub(r"^(an?|the)\s+", "", role_description.strip().lower())
+    head = re.findall(r"[a-z][a-z-]*", _AFTER.split(words)[0])
+    return head[-1] if head else None

@@ -1,0 +1,161 @@
+"""Score a model on the benchmarks: stage 1 the free answer, stage 2 "Therefore, ... the answer is".
+
+The protocol is Kojima et al.'s, as the paper says (section 4.2): zero-shot, greedy. Stage 2 continues
+the assistant's own turn. Before anything is read as an answer the role prompt is stripped, because
+"[... From now on, I will think like a chemist ...]" is full of capital letters that look like options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from . import benchmarks, journal, models, roles, stats
+from .chat import LocalChat, frame, user
+from .data import source_for
+from .errors import UserError
+from .profiles import Profile
+
+ARMS = ("base", "lima", "role")
+SCORES = ["arm", "seed", "benchmark", "n", "correct", "accuracy", "unparsed", "low", "high", "random"]
+ANSWERS = ["arm", "seed", "benchmark", "question_id", "group", "prediction", "gold", "correct", "role"]
+
+
+def local_chat(profile: Profile, name: str | Path | None = None) -> LocalChat:
+    """A model in this process, named by its weights (so that a journal never mixes two models)."""
+    name = str(name or profile.model)
+    model, tokenizer = models.load(profile, name)
+    return LocalChat(model, tokenizer, models.fingerprint(name), profile.generation_batch)
+
+
+def questions(profile: Profile, names: Sequence[str], limit: int | None = None) -> dict[str, list[dict[str, Any]]]:
+    """The rows to score of each benchmark: the profile's number, or `limit` if that is smaller."""
+    source = source_for(profile.source)
+    rows = {}
+    for name in names:
+        wanted = [n for n in (profile.questions.get(name), limit) if n is not None]
+        rows[name] = benchmarks.get(name).rows(source, min(wanted) if wanted else None)
+    return rows
+
+
+def answer(
+    profile: Profile, chat: Any, rows: dict[str, list[dict[str, Any]]], folder: Path, say=print
+) -> dict[str, list[dict[str, Any]]]:
+    """Ask every question through the journals in `folder` (one a benchmark); the records in the order of `rows`."""
+    import time
+
+    with ExitStack() as stack:
+        journals = {n: stack.enter_context(journal.Journal(folder / f"{n}.jsonl")) for n in rows}
+        keys, pending = {}, []
+        for name, benchmark_rows in rows.items():
+            trigger = benchmarks.get(name).STAGE2
+            params = {"stage1_tokens": profile.stage1_tokens, "stage2_tokens": profile.stage2_tokens, "stage2": trigger}
+            keys[name] = []
+            for row in benchmark_rows:
+                prompt = benchmarks.get(name).question(row)
+                k = journal.key(chat.name, params, prompt)
+                keys[name].append(k)
+                if journals[name].get(k) is None:
+                    pending.append((name, row["question_id"], prompt, trigger, k))
+        began = time.time()
+        completions = chat.complete(
+            [user(prompt) for _, _, prompt, _, _ in pending],
+            profile.stage1_tokens,
+            then=lambda i, reply: pending[i][3],
+            then_tokens=profile.stage2_tokens,
+        )
+        for done, (i, c) in enumerate(completions, 1):
+            name, question_id, prompt, _, k = pending[i]
+            journals[name].add(
+                {
+                    "key": k,
+                    "question_id": question_id,
+                    "prompt": frame(user(prompt)),
+                    "stage1": c.text,
+                    "stage2": c.continued,
+                    "finish": c.finish,
+                    "tokens": [c.prompt_tokens, c.tokens],
+                }
+            )
+            if done % 50 == 0 or done == len(pending):
+                rate = done / (time.time() - began)
+                say(f"  {done}/{len(pending)} questions, {rate:.1f}/s, {(len(pending) - done) / rate:.0f} s left")
+        for name in rows:
+            journals[name].sort(keys[name])
+        return {name: [journals[name].get(k) for k in keys[name]] for name in rows}
+
+
+def grade(arm: str, seed: int, rows: dict[str, list], records: dict[str, list]) -> pd.DataFrame:
+    """One line an answer, columns ANSWERS. `prediction` is empty where the reply was unparsed."""
+    lines = []
+    for name, benchmark_rows in rows.items():
+        b = benchmarks.get(name)
+        for row, record in zip(benchmark_rows, records[name], strict=True):
+            role, free = roles.strip(record["stage1"])
+            text = roles.strip(record["stage2"])[1] if b.STAGE2 else free
+            prediction = b.extract(text)
+            correct = prediction is not None and b.correct(row, text)
+            shown = "code" if name == "humaneval" and prediction else prediction
+            lines.append((arm, seed, name, row["question_id"], b.group(row), shown, b.gold(row), int(correct), role))
+    return pd.DataFrame(lines, columns=ANSWERS)
+
+
+def table(answers: pd.DataFrame, rows: dict[str, list]) -> pd.DataFrame:
+    """Scores with n, Wilson's 95 % interval, unparsed replies and the score of random guessing; columns SCORES."""
+    lines = []
+    for (arm, seed, name), part in answers.groupby(["arm", "seed", "benchmark"], sort=False):
+        n, k = len(part), int(part.correct.sum())
+        share = stats.wilson(k, n)
+        chance = sum(map(benchmarks.get(name).chance, rows[name])) / n if n else 0.0
+        numbers = (round(share.estimate, 4), int(part.prediction.isna().sum()), round(share.low, 4), round(share.high, 4))
+        lines.append((arm, seed, name, n, k, *numbers, round(chance, 4)))
+    return pd.DataFrame(lines, columns=SCORES)
+
+
+def score(
+    profile: Profile,
+    chat: Any,
+    out: Path,
+    arm: str,
+    seed: int = 0,
+    names: Sequence[str] | None = None,
+    limit: int | None = None,
+    say=print,
+) -> pd.DataFrame:
+    """Answer, grade and tabulate one arm; scores.csv and answers.csv in `out` gain (or replace) its lines."""
+    names = list(names or benchmarks.BENCHMARKS)
+    rows = questions(profile, names, limit)
+    say(f"{arm}-seed{seed}: {sum(map(len, rows.values()))} questions of {len(rows)} benchmarks")
+    records = answer(profile, chat, rows, out / "generations" / f"{arm}-seed{seed}", say)
+    answers = grade(arm, seed, rows, records)
+    scores = table(answers, rows)
+    _merge(out / "answers.csv", answers)
+    _merge(out / "scores.csv", scores)
+    return scores
+
+
+def _merge(path: Path, new: pd.DataFrame) -> None:
+    """Replace the lines of the same arm, seed and benchmark, keep the others, in a fixed order; all or nothing."""
+    identity = ["arm", "seed", "benchmark"]
+    if path.is_file():
+        old = read_csv(path)
+        replaced = set(new[identity].itertuples(index=False, name=None))
+        kept = [t not in replaced for t in old[identity].itertuples(index=False, name=None)]
+        new = pd.concat([old[kept], new], ignore_index=True) if any(kept) else new
+    order = {n: i for i, n in enumerate([*ARMS, *benchmarks.BENCHMARKS])}
+    by = [new.arm.map(order).fillna(99), new.seed, new.benchmark.map(order)]
+    ranked = new.assign(_a=by[0], _s=by[1], _b=by[2]).sort_values(["_a", "_s", "_b"], kind="stable")
+    temporary = path.with_suffix(".csv.tmp")
+    ranked[new.columns].to_csv(temporary, index=False, lineterminator="\n")
+    temporary.replace(path)
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """scores.csv or answers.csv, predictions and gold answers as text."""
+    if not path.is_file():
+        raise UserError(f"no {path.name} in this run yet: run lesson 03, or python -m helpers score")
+    return pd.read_csv(path, dtype={"prediction": "string", "gold": "string", "role": "string", "question_id": "string"})

