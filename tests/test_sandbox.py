@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -40,16 +41,23 @@ def isolation(request, monkeypatch):
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
-    """A home folder with a key in it; whatever happens, it must look the same afterwards."""
-    key = tmp_path / ".ssh" / "id_ed25519"
-    key.parent.mkdir()
-    key.write_text(CANARY)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
-    yield tmp_path
-    assert key.read_text() == CANARY, "the candidate changed a file of the home folder"
-    assert sorted(p.name for p in tmp_path.iterdir()) == [".ssh"]
+def home(monkeypatch):
+    """A home folder with a key in it; whatever happens, it must look the same afterwards.
+
+    Open to everyone, for it must be the sandbox that protects it, not the file's mode: as root,
+    candidates run as nobody.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        key = Path(folder, ".ssh", "id_ed25519")
+        key.parent.mkdir()
+        key.write_text(CANARY)
+        for path, mode in ((folder, 0o777), (key.parent, 0o777), (key, 0o666)):
+            os.chmod(path, mode)
+        monkeypatch.setenv("HOME", folder)
+        monkeypatch.setenv("OPENAI_API_KEY", CANARY)
+        yield folder
+        assert key.read_text() == CANARY, "the candidate changed a file of the home folder"
+        assert os.listdir(folder) == [".ssh"]
 
 
 def score(body, timeout=2.0, tests=TESTS):
@@ -72,7 +80,7 @@ while True: os.fork()
 """,
     "threads": """
 import threading, time
-for _ in range(50): threading.Thread(target=time.sleep, args=(60,)).start()
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
 def plus_one(n): return n + 1""",
     "leaves a daemon": """
 import os, time
@@ -180,19 +188,27 @@ class Yes(int):
 def plus_one(n): return Yes(0)""",
     "sends code in a pickle": """
 class Evil:
-    def __reduce__(self): return (eval, ("__import__('builtins').__dict__.update(AssertionError=1)",))
+    def __reduce__(self): return (eval, ("type('Yes', (int,), {'__eq__': lambda a, b: True})()",))
 def plus_one(n):
     import pickle, gc
     for writer in (o for o in gc.get_objects() if type(o).__name__ == 'BufferedWriter'):
-        pickle.dump(('value', Evil()), writer); writer.flush()
-    return 0""",
+        pickle.dump(('value', Evil()), writer); pickle.dump(('value', Evil()), writer); writer.flush()
+    while True: pass""",
+    "hides behind a check of its own": """
+def plus_one(n): return 0
+def check(candidate): pass
+import sys
+frame = sys._getframe()
+while frame:
+    if 'verdict' in frame.f_locals: frame.f_locals['verdict']('passed')
+    frame = frame.f_back""",
     "opens a quote to swallow the tests": 'def plus_one(n): return n + 1\ndef check(c): pass\ncheck(1)\n"""',
 }
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_program_fails_harms_nothing_and_the_next_honest_one_passes(name, isolation, home):
-    body = f"HOME, PYTEST = {str(home)!r}, {os.getpid()}\n{HOSTILE[name]}\n"
+    body = f"HOME, PYTEST = {home!r}, {os.getpid()}\n{HOSTILE[name]}\n"
     start = time.monotonic()
     outcome = score(body, timeout=1.0)
     assert not outcome.passed and outcome.reason != "passed"
@@ -293,7 +309,7 @@ def test_a_canonical_solution_passes_and_a_wrong_one_fails(problem, isolation):
 
 def test_without_isolation_nothing_runs_and_the_message_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr(sandbox, "available", lambda: None)
-    with pytest.raises(sandbox.SandboxMissing, match="install bubblewrap.*--unsandboxed") as missing:
+    with pytest.raises(sandbox.SandboxMissing, match=r"install bubblewrap.*--unsandboxed") as missing:
         sandbox.run(f"open({str(tmp_path / 'ran')!r}, 'w')\n" + HONEST)
     assert "\n" not in str(missing.value) and not (tmp_path / "ran").exists()
 

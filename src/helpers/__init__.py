@@ -6,7 +6,7 @@ __version__ = "0.1.0"
 
 
 def start(profile: str = "cpu", folder: str | None = None, **overrides):
-    """Open a run for a lesson; see `helpers.course.start`."""
-    from .course import start as start_
+    """Open a run for a lesson; see `helpers.run.start`."""
+    from .run import start as start_
 
     return start_(profile, folder, **overrides)

@@ -102,7 +102,7 @@ def _needs_asking(answers: journal.Journal, dialogue: Dialogue, chat: EndpointCh
 
 
 def outcome(record: dict[str, Any]) -> str:
-    """"parsed", "declined", "cut off" or "malformed"."""
+    """ "parsed", "declined", "cut off" or "malformed"."""
     if roles.parse_annotation(record["reply"]):
         return "parsed"
     if record["finish"] in ("refusal", "content_filter") or _DECLINES.search(record["reply"][:120]):

@@ -69,7 +69,9 @@ class LocalChat:
         limit = getattr(self.model.config, "max_position_embeddings", None)
         for i, ids in enumerate(prompts):
             if limit and len(ids) + max_tokens + then_tokens > limit:
-                raise UserError(f"prompt {i} has {len(ids)} tokens, more than {self.name} can read: shorten the question")
+                raise UserError(
+                    f"prompt {i} has {len(ids)} tokens, more than {self.name} can read: shorten the question"
+                )
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]), reverse=True)  # the largest batch first
         for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
@@ -245,7 +247,9 @@ class EndpointChat:
             self._client = openai.OpenAI(base_url=base_url, timeout=timeout, max_retries=6)
         except openai.OpenAIError:
             if not base_url:
-                raise UserError("no API key: set OPENAI_API_KEY, or give the address of a server with --base-url") from None
+                raise UserError(
+                    "no API key: set OPENAI_API_KEY, or give the address of a server with --base-url"
+                ) from None
             self._client = openai.OpenAI(base_url=base_url, api_key="none", timeout=timeout, max_retries=6)
 
     def complete(
@@ -286,7 +290,9 @@ class EndpointChat:
         except openai.NotFoundError:
             raise UserError(f"the server knows no model {self.name!r}: check --model and --base-url") from None
         except openai.APIConnectionError:
-            raise UserError("no answer from the server: check --base-url and that the server runs, then run again") from None
+            raise UserError(
+                "no answer from the server: check --base-url and that the server runs, then run again"
+            ) from None
         except openai.APIStatusError as error:
             raise UserError(f"the server answered {error.status_code}: run again later, nothing is lost") from None
         if not reply.choices:

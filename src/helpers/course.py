@@ -1,208 +1,339 @@
-"""A run: the steps of the course over one folder. Lessons, commands and tests all call these.
+"""Run the lessons unattended with papermill, and write the report a person opens first.
 
-A step is a function of (profile, run folder): it reads what the step before wrote and makes what is
-missing. So a lesson runs alone, in order, or from the command line with the same result, and what
-was finished before costs nothing.
+`run_lessons` executes the very notebooks a student opens, one after the other, into a run folder.
+The manifest is written last: where it exists, the run is complete.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
-import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from importlib import metadata
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from . import annotate, finetune, plots, profiles, score
-from .data import SAMPLES, lima, source_for
+from . import benchmarks, models, paper, run, score
 from .errors import UserError
-from .profiles import Profile
+from .profiles import DEFAULT_MODEL
+from .run import Run
 
-REFERENCE = SAMPLES / "reference"  # scores.csv and answers.csv of a real `cpu` run, for lessons taught alone
-NEEDED_MB = 2_500  # two tuned models and the run's files
-
-
-def root() -> Path:
-    """The course's folder: the first one upwards from here that holds notebooks/ and pyproject.toml."""
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "pyproject.toml").is_file() and (folder / "notebooks").is_dir():
-            return folder
-    return here
+TEMPLATE = Path(__file__).parent / "report.html.jinja"
 
 
-@dataclass
-class Run:
-    """A profile and a run folder, with every step of the course as a method. Files: docs/ARCHITECTURE.md."""
-
-    profile: Profile
-    folder: Path
-    overrides: dict[str, Any] = field(default_factory=dict)
-    began: float = field(default_factory=time.time)
-
-    # --- steps ---------------------------------------------------------------------------------
-
-    def dialogues(self) -> list[lima.Dialogue]:
-        """LIMA, or our own miniature of it."""
-        return lima.dialogues(source_for(self.profile.source))
-
-    def annotated(self, chat=None, say=print) -> list[dict[str, Any]]:
-        """The rows of LIMA-Role: lima_role.jsonl, made by replaying (or asking) the annotator if missing."""
-        path = self.folder / "lima_role.jsonl"
-        return finetune.load_rows(path) if path.is_file() else annotate.annotate(self.dialogues(), self.folder, chat, say)
-
-    def model_folder(self, arm: str, seed: int = 0) -> Path:
-        return self.folder / "models" / f"{arm}-seed{seed}"
-
-    def tuned(self, arm: str, seed: int = 0, say=print) -> dict[str, Any]:
-        """The manifest of a tuned arm; trains it if this run has not yet."""
-        rows = self.annotated(say=say)
-        return finetune.finetune(self.profile, arm, rows, self.model_folder(arm, seed), seed, say)
-
-    def chat(self, arm: str, seed: int = 0, say=print):
-        """The arm's model, ready to answer: `base` as it came, `lima` and `role` tuned (trained if missing)."""
-        if arm not in score.ARMS:
-            raise UserError(f"unknown arm {arm!r}: choose base, lima or role")
-        if arm == "base":
-            return score.local_chat(self.profile)
-        self.tuned(arm, seed, say)
-        return score.local_chat(self.profile, self.model_folder(arm, seed))
-
-    def scored(self, benchmarks: Sequence[str] | None = None, limit: int | None = None, say=print) -> pd.DataFrame:
-        """scores.csv for all arms and seeds, asking only what the journals do not hold yet."""
-        for arm in score.ARMS:
-            for seed in self.profile.seeds if arm != "base" else self.profile.seeds[:1]:
-                chat = self.chat(arm, seed, say)
-                score.score(self.profile, chat, self.folder, arm, seed, benchmarks, limit, say)
-                del chat  # one model in memory at a time
-        return self.scores()
-
-    def scores(self) -> pd.DataFrame:
-        return score.read_csv(self._own_or_reference("scores.csv"))
-
-    def answers(self) -> pd.DataFrame:
-        """answers.csv of this run, or of the packaged reference run if this one has not been scored yet."""
-        return score.read_csv(self._own_or_reference("answers.csv"))
-
-    def origin(self, name: str = "answers.csv") -> str:
-        """"this run" or "the packaged reference run": where `name` is read from."""
-        return "this run" if self._own_or_reference(name).parent == self.folder else "the packaged reference run"
-
-    def _own_or_reference(self, name: str) -> Path:
-        own = self.folder / name
-        if own.is_file() and set(score.ARMS) <= set(pd.read_csv(own, usecols=["arm"]).arm):
-            return own
-        if self.profile.name == "cpu":
-            return REFERENCE / name
-        raise UserError(f"this run has no complete {name} yet: run lesson 03 with profile {self.profile.name} first")
-
-    # --- what a lesson leaves behind --------------------------------------------------------------
-
-    def caption(self, data: str | None = None) -> str:
-        """The stamp of a picture: profile, model, and the number of questions or whatever `data` says."""
-        model = self.profile.model.rsplit("/", 1)[-1]
-        return f"profile {self.profile.name} · {model} · {data or 'this run'}"
-
-    def figure(self, figure, name: str, data: str | None = None):
-        """Stamp a picture, keep it as figures/<name>.png, and return it for the notebook to show."""
-        plots.stamp(figure, self.caption(data))
-        target = self.folder / "figures" / f"{name}.png"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(target, metadata={"Software": None})
-        import matplotlib.pyplot as plt
-
-        plt.close(figure)  # else the notebook shows it twice
-        return figure
-
-    def record(self, lesson: str, **numbers: Any) -> dict[str, Any]:
-        """Keep a lesson's numbers in metrics.json, with its minutes and peak memory; tests and report read them."""
-        path = self.folder / "metrics.json"
-        metrics = json.loads(path.read_text()) if path.is_file() else {}
-        measured = {"minutes": round((time.time() - self.began) / 60, 2), "peak_memory_gib": round(peak_memory_gib(), 2)}
-        metrics[lesson] = numbers | measured
-        temporary = path.with_suffix(".json.tmp")
-        temporary.write_text(json.dumps(metrics, indent=1, sort_keys=True))
-        temporary.replace(path)
-        return metrics[lesson]
+def lessons(wanted: str | None = None) -> list[Path]:
+    """The notebooks to run, in order. `wanted`: numbers such as "01,03"; None for all."""
+    every = {p.name[:2]: p for p in sorted((run.root() / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
+    if not every:
+        raise UserError("no lessons here: run this from the course's folder (the one with notebooks/)")
+    if wanted is None:
+        return list(every.values())
+    numbers = [w.strip().zfill(2) for w in wanted.split(",") if w.strip()]
+    for number in numbers:
+        if number not in every:
+            raise UserError(f"unknown lesson {number!r}: choose from {', '.join(every)}")
+    return [every[n] for n in sorted(set(numbers))]
 
 
-def start(profile: str = "cpu", folder: str | None = None, **overrides: Any) -> Run:
-    """Open a run (made on first use) and say in one line what it is.
-
-    `folder`: where files go; default runs/<profile> beside notebooks/. `overrides`: single settings of the
-    profile to change, for an experiment in a folder of its own.
-    """
-    run = open_run(profile, folder, **overrides)
-    plots.use_style()
-    changed = ", ".join(f"{k}={v}" for k, v in overrides.items())
-    shown = os.path.relpath(run.folder, root())
-    shown = run.folder.name if shown.startswith("..") else shown
-    print(f"profile {profile}{f' with {changed}' if changed else ''} · {run.profile.hardware} · files in {shown}")
-    return run
-
-
-def open_run(profile: str, folder: str | Path | None = None, **overrides: Any) -> Run:
-    """As `start`, without printing. Refuses a folder that belongs to another profile, or a disk without room."""
-    settings = profiles.get(profile, **overrides)
-    path = Path(folder) if folder else root() / "runs" / profile
-    marker = path / "profile.json"
-    mine = {"profile": profile, "overrides": json.loads(json.dumps(overrides))}
-    if marker.is_file():
-        if (theirs := json.loads(marker.read_text())) != mine:
-            raise UserError(
-                f"{path.name} belongs to profile {theirs['profile']!r} {theirs['overrides'] or ''}".rstrip()
-                + f", not {profile!r} {overrides or ''}".rstrip() + ": choose another folder with --out (RUN in a lesson)"
-            )
-    else:
-        need_space(path)
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            marker.write_text(json.dumps(mine))
-        except OSError as error:
-            raise UserError(f"cannot write to {path.name} ({error.strerror}): choose another folder with --out") from None
-    return Run(settings, path, overrides)
-
-
-def need_space(path: Path, megabytes: int = NEEDED_MB) -> None:
-    """Raise UserError unless the disk that holds `path` (or will) has room for a run."""
-    existing = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
-    free = shutil.disk_usage(existing).free // 2**20
-    if free < megabytes:
-        raise UserError(f"no room for a run in {path.name}: {free} MB free, {megabytes} MB needed; free some or use --out")
+def run_lessons(
+    profile: str, wanted: str | None = None, out: Path | None = None, say: Callable = print, **overrides: Any
+) -> Path:
+    """Execute lessons into the run folder and return its report, index.html."""
+    notebooks = lessons(wanted)
+    this = run.open_run(profile, out, **overrides)
+    models.need_device(this.profile)
+    (this.folder / "manifest.json").unlink(missing_ok=True)  # an unfinished run has none
+    began = time.time()
+    if this.profile.model == DEFAULT_MODEL:
+        models.fetch_default(say)
+    fetched = time.time()
+    minutes, peak = {}, 0.0
+    for n, notebook in enumerate(notebooks, 1):
+        started = time.time()
+        with Progress(f"[{n}/{len(notebooks)}] {notebook.stem}", notebook, say) as progress:
+            execute(notebook, this, progress)
+        peak = max(peak, progress.peak_gib)
+        minutes[notebook.stem] = round((time.time() - started) / 60, 2)
+    manifest = {
+        "commit": run.commit(),
+        "versions": run.versions(),
+        "profile": this.profile.describe(),
+        "overrides": overrides,
+        "seeds": list(this.profile.seeds),
+        "machine": {"cores": os.cpu_count(), "system": platform.system(), "processor": platform.machine()},
+        "lessons": list(minutes),
+        "minutes": minutes,
+        "minutes_total": round((time.time() - fetched) / 60, 2),
+        "minutes_fetching_the_model": round((fetched - began) / 60, 2),
+        "peak_memory_gib": round(peak, 2),
+        "finished": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+    report = write_report(this, manifest)
+    write_json(this.folder / "manifest.json", manifest)
+    say(f"{len(minutes)} lessons in {manifest['minutes_total']:.1f} minutes, peak memory {peak:.1f} GiB")
+    return report
 
 
-def peak_memory_gib() -> float:
-    """Peak resident memory of this process so far, in GiB."""
-    if sys.platform == "win32":
-        import psutil
+def execute(notebook: Path, this: Run, progress: Progress | None = None) -> None:
+    """Execute one lesson into <run>/lessons. RuntimeError names the cell that failed."""
+    import papermill
 
-        return psutil.Process().memory_info().peak_wset / 2**30
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kilobytes, on macOS bytes
-    return peak / (2**30 if sys.platform == "darwin" else 2**20)
-
-
-def versions() -> dict[str, str]:
-    """Versions of the libraries that can change a number."""
-    names = ("torch", "transformers", "trl", "peft", "datasets", "openai", "papermill", "numpy", "pandas")
-    return {"python": ".".join(map(str, sys.version_info[:3]))} | {n: metadata.version(n) for n in names}
-
-
-def commit() -> str:
-    """The commit of the course's code, with "+changes" if the tree differs from it; "unknown" outside git."""
+    target = this.folder / "lessons" / notebook.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    parameters = {
+        "PROFILE": this.profile.name,
+        "RUN": os.path.relpath(this.folder, notebook.parent),  # a relative path: nothing personal in the output
+        "OVERRIDES": this.overrides,
+    }
+    # For papermill an unknown parameter is only a warning; a lesson that ignores its profile must not pass.
+    if unknown := sorted(set(parameters) - set(papermill.inspect_notebook(str(notebook)))):
+        raise RuntimeError(f"{notebook.name} has no parameter {unknown[0]}")
     try:
-        git = ["git", "-C", str(root())]
-        head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
-        dirty = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return head.stdout.strip() + ("+changes" if dirty.stdout.strip() else "")
+        result = papermill.execute_notebook(
+            str(notebook),
+            str(target),
+            parameters,
+            kernel_name="python3",
+            cwd=str(notebook.parent),
+            progress_bar=False,
+            stdout_file=progress,
+            engine_name=_engine(progress),
+        )
+    except papermill.PapermillExecutionError as error:
+        raise RuntimeError(f"{notebook.name}, cell {error.exec_count}: {error.ename}: {error.evalue}") from error
+    code = [c for c in result.cells if c.cell_type == "code" and c.source.strip()]
+    if any(c.execution_count is None for c in code):  # papermill passes a lesson that calls sys.exit(0)
+        raise RuntimeError(f"{notebook.name} stopped before its last cell")
+    _publish(target)
+
+
+def _engine(progress: Progress | None) -> str:
+    """papermill's own engine, telling `progress` which cell it is at."""
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class Engine(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man, kernel_name, **kwargs):
+            start = nb_man.cell_start
+
+            def cell_start(cell, cell_index=None, **more):
+                if progress:
+                    progress.cell = (cell_index or 0) + 1
+                return start(cell, cell_index, **more)
+
+            nb_man.cell_start = cell_start
+            return super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
+
+    papermill_engines.register("course", Engine)
+    return "course"
+
+
+def _publish(path: Path) -> None:
+    """Drop papermill's notes of local paths from an executed lesson, and render it as a page beside it."""
+    import nbformat
+    from nbconvert import HTMLExporter
+
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+    nbformat.write(notebook, path)
+    exporter = HTMLExporter(template_name="lab", exclude_input_prompt=True, exclude_output_prompt=True)
+    path.with_suffix(".html").write_text(exporter.from_notebook_node(notebook)[0], encoding="utf-8")
+
+
+class Progress:
+    """Says which lesson, which cell, how many minutes and the last line printed; watches memory meanwhile.
+
+    On a terminal the line is rewritten every second, elsewhere printed every half minute.
+    """
+
+    def __init__(self, label: str, notebook: Path, say: Callable = print) -> None:
+        self.label, self.say, self.cell, self.last, self.peak_gib = label, say, 0, "", 0.0
+        self.cells = len(json.loads(notebook.read_text(encoding="utf-8"))["cells"])
+        self._stop = threading.Event()
+        self._live = say is print and sys.stdout.isatty()
+
+    def write(self, text: str) -> None:
+        """Receive what the lesson prints."""
+        self.last = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), self.last)
+
+    def flush(self) -> None:
+        pass
+
+    def __enter__(self) -> Progress:
+        self._began = time.time()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        end = "failed" if kind else "done"
+        self.say(("\r\x1b[K" if self._live else "") + f"{self.label}  {end}, {self._minutes():.1f} min")
+
+    def _minutes(self) -> float:
+        return (time.time() - self._began) / 60
+
+    def _watch(self) -> None:
+        ticks = 0
+        while not self._stop.wait(1):
+            ticks += 1
+            self.peak_gib = max(self.peak_gib, _tree_memory() / 2**30)
+            line = f"{self.label}  cell {self.cell}/{self.cells}  {self._minutes():.1f} min  {self.last}"
+            if self._live:
+                width = shutil.get_terminal_size().columns - 1
+                print(f"\r\x1b[K{line[:width]}", end="", flush=True)
+            elif ticks % 30 == 0:
+                self.say(line[:160])
+
+
+def _tree_memory() -> int:
+    """Resident bytes of this process and everything it started."""
+    import psutil
+
+    total = 0
+    me = psutil.Process()
+    for process in [me, *me.children(recursive=True)]:
+        try:
+            total += process.memory_info().rss
+        except psutil.Error:  # it ended meanwhile
+            continue
+    return total
+
+
+# --- the report ------------------------------------------------------------------------------------
+
+PICTURES = {  # name of the figure -> (title, what it shows and what it cannot)
+    "benchmarks": (
+        "Eight benchmarks",
+        "Accuracy of the three arms with 95 % intervals; the dotted ticks are random guessing. Where an interval "
+        "holds the tick, these questions do not show that the model does better than guessing.",
+    ),
+    "mmlu_domains": (
+        "MMLU by domain (Figure 3 of the paper)",
+        "Accuracy by domain for both tuned arms, and their difference on the same questions. An interval that holds "
+        "zero shows no difference; with ten domains one in two such pictures has a domain that looks special by luck.",
+    ),
+    "role_clouds": (
+        "The roles the model gave itself (Figure 4 of the paper)",
+        "Role nouns the role arm wrote for MMLU questions; larger and darker is more frequent. A cloud shows what "
+        "kind of expert was chosen, not whether the answer was right.",
+    ),
+    "role_nouns": (
+        "The same roles, counted",
+        "The most frequent role nouns behind the clouds. A bar of one or two is an anecdote.",
+    ),
+    "loss_curves": (
+        "Training loss",
+        "Loss of both arms. Their heights are not comparable: the role arm also predicts its role prompts.",
+    ),
+    "dropout_ramp": (
+        "Attention dropout by layer",
+        "The paper's recipe: 0.0 in the first layer, rising linearly to 0.25 in the last.",
+    ),
+}
+
+
+def write_report(this: Run, manifest: dict[str, Any]) -> Path:
+    """index.html of a run: what was run, the main table, the pictures, the executed lessons. Works from disk."""
+    import jinja2
+
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    figures = [
+        {"file": f"figures/{name}.png", "title": title, "text": text}
+        for name, (title, text) in PICTURES.items()
+        if (this.folder / "figures" / f"{name}.png").is_file()
+    ]
+    executed = [
+        {"title": _title(page), "file": f"lessons/{page.name}", "notebook": f"lessons/{page.stem}.ipynb"}
+        for page in sorted((this.folder / "lessons").glob("*.html"))
+    ]
+    metrics = this.folder / "metrics.json"
+    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        manifest=manifest,
+        profile=this.profile,
+        table=_main_table(this),
+        figures=figures,
+        lessons=executed,
+        metrics=json.loads(metrics.read_text()) if metrics.is_file() else {},
+    )
+    target = this.folder / "index.html"
+    target.write_text(page, encoding="utf-8")
+    return target
+
+
+def _title(page: Path) -> str:
+    first = json.loads(page.with_suffix(".ipynb").read_text(encoding="utf-8"))["cells"][0]["source"]
+    return "".join(first).splitlines()[0].lstrip("# ")
+
+
+def _main_table(this: Run) -> list[dict[str, Any]]:
+    """One line a benchmark: ours by arm (mean over seeds, with interval and unparsed), the paper's Mistral rows beside it."""
+    path = this.folder / "scores.csv"
+    if not path.is_file():
+        return []
+    scores = score.read_csv(path)
+    lines = []
+    for name, part in scores.groupby("benchmark", sort=False):
+        arms = {arm: _cell(part[part.arm == arm]) for arm in score.ARMS}
+        lines.append(
+            {
+                "name": name.replace("_", " "),
+                "n": int(part.n.iloc[0]),
+                "random": f"{100 * part.random.mean():.0f}",
+                "arms": arms,
+                "paper": {arm: paper.TABLE1[row][name] for arm, row in paper.ARM_ROWS.items()},
+            }
+        )
+    return sorted(lines, key=lambda line: list(benchmarks.BENCHMARKS).index(line["name"].replace(" ", "_")))
+
+
+def _cell(part: pd.DataFrame) -> dict[str, Any] | None:
+    if part.empty:
+        return None
+    return {
+        "accuracy": f"{100 * part.accuracy.mean():.1f}",
+        "interval": f"{100 * part.low.mean():.0f}–{100 * part.high.mean():.0f}",
+        "unparsed": int(part.unparsed.sum()),
+    }
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON under a temporary name and rename."""
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    temporary.write_text(json.dumps(data, indent=1))
+    temporary.replace(path)
+
+
+def publish(folder: Path, pictures: Sequence[str] = tuple(PICTURES)) -> None:
+    """For maintainers: copy a finished run's pictures to figures/ and its CSV files to the packaged reference run."""
+    manifest_path = folder / "manifest.json"
+    if not manifest_path.is_file():
+        raise UserError(f"{folder.name} holds no finished run (no manifest.json): run all lessons first")
+    manifest = json.loads(manifest_path.read_text())
+    scores = score.read_csv(folder / "scores.csv")
+    target = run.root() / "figures"
+    target.mkdir(exist_ok=True)
+    for name in pictures:
+        shutil.copyfile(folder / "figures" / f"{name}.png", target / f"{name}.png")
+    n = {name: int(v) for name, v in scores.groupby("benchmark").n.first().items()}
+    about = {
+        "profile": manifest["profile"]["name"],
+        "model": manifest["profile"]["model"],
+        "commit": manifest["commit"],
+    }
+    write_json(target / "figures.json", {name: about | {"n": n} for name in pictures})
+    run.REFERENCE.mkdir(parents=True, exist_ok=True)
+    for name in ("scores.csv", "answers.csv"):
+        shutil.copyfile(folder / name, run.REFERENCE / name)
+    write_json(run.REFERENCE / "about.json", about | {"minutes": manifest["minutes_total"]})

@@ -18,8 +18,8 @@ import sys
 import tempfile
 import time
 import zipfile
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,7 @@ def load(profile: Profile, name: str | None = None, dtype: str | None = None) ->
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    _need_device(profile)
+    need_device(profile)
     tune_allocator()
     where = resolve(name or profile.model)
     adapter = Path(where) / "adapter_config.json"
@@ -143,7 +143,9 @@ def load(profile: Profile, name: str | None = None, dtype: str | None = None) ->
             model = AutoModelForCausalLM.from_pretrained(base, **options)
         except OSError as error:
             reason = str(error).strip().splitlines()[0][:160]
-            raise UserError(f"could not load {name or profile.model!r} ({reason}): check the name or the network") from error
+            raise UserError(
+                f"could not load {name or profile.model!r} ({reason}): check the name or the network"
+            ) from error
         if adapter.is_file():
             from peft import PeftModel
 
@@ -153,7 +155,7 @@ def load(profile: Profile, name: str | None = None, dtype: str | None = None) ->
     return model.eval(), tokenizer
 
 
-def _need_device(profile: Profile) -> None:
+def need_device(profile: Profile) -> None:
     import torch
 
     if profile.device == "cuda" and not torch.cuda.is_available():
@@ -187,6 +189,22 @@ def tune_allocator() -> None:
     mallopt(mmap_max, 0)
     mallopt(trim_threshold, 2**31 - 1)
     mallopt(top_pad, 64 << 20)
+
+
+def release_memory() -> None:
+    """Give back what a model that is no longer used held."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if sys.platform == "linux":
+        import ctypes
+
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 @contextmanager

@@ -80,7 +80,14 @@ def benchmark_scores(scores: pd.DataFrame) -> Figure:
         x = np.arange(len(names)) + (k - (len(arms) - 1) / 2) * 0.22
         _errorbar(axis, x, part.accuracy, part.low, part.high, arm)
     chance = scores.groupby("benchmark", sort=False).random.mean().loc[names]
-    axis.hlines(100 * chance, np.arange(len(names)) - 0.4, np.arange(len(names)) + 0.4, color=INK, linestyle=":", label="random guessing")
+    axis.hlines(
+        100 * chance,
+        np.arange(len(names)) - 0.4,
+        np.arange(len(names)) + 0.4,
+        color=INK,
+        linestyle=":",
+        label="random guessing",
+    )
     n = scores.groupby("benchmark", sort=False).n.first().loc[names]
     axis.set_xticks(np.arange(len(names)), [f"{m.replace('_', ' ')}\nn={c}" for m, c in n.items()], fontsize=9)
     axis.set(ylabel="accuracy (%)", ylim=(-2, 102), title="Eight benchmarks, 95 % intervals")
@@ -136,7 +143,9 @@ def noun_bars(counts: dict[str, Counter], top: int = 5) -> Figure:
     """The most frequent role nouns of each domain as small bar charts: the numbers behind the clouds."""
     figure, axes = _grid(len(counts))
     for axis, (domain, counter) in zip(axes, counts.items()):
-        words, values = zip(*sorted(counter.most_common(top), key=lambda item: (item[1], item[0]))) if counter else ((), ())
+        words, values = (
+            zip(*sorted(counter.most_common(top), key=lambda item: (item[1], item[0]))) if counter else ((), ())
+        )
         axis.barh(range(len(words)), values, color=COLOURS["role"], height=0.7)
         axis.set_yticks(range(len(words)), words, fontsize=9)
         axis.set_title(f"{domain} (n={sum(counter.values())})", fontsize=10)

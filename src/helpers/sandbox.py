@@ -15,11 +15,13 @@ and file size are limited.
 
 What it does not stop: a flaw in the kernel; a candidate that redefines a helper which the tests
 call by name (`poly` in HumanEval/32); as root under bubblewrap (used only where `unshare` fails),
-memory taken through a nested user namespace until the time is up. Candidates get the standard library only; an answer that is not
-plain data (a Decimal, a generator) fails. `unsandboxed=True` where no isolation works keeps the
-two processes and the limits, but the candidate then has your own rights: it can read and delete
-your files, use the network, leave processes behind and, if it sets out to, forge a verdict.
+memory taken through a nested user namespace until the time is up. Candidates get the standard
+library only; an answer that is not plain data (a Decimal, a generator) fails. `unsandboxed=True`
+where no isolation works keeps the two processes and the limits, but the candidate then has your
+own rights: it can read and delete your files, use the network, leave processes behind and, if it
+sets out to, forge a verdict.
 """
+
 from __future__ import annotations
 
 import ast
@@ -49,6 +51,7 @@ PYTHON = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executab
 @dataclass(frozen=True)
 class Outcome:
     """`reason` is one short line: "passed", "failed: AssertionError", "timed out", "memory"."""
+
     passed: bool
     reason: str
 
@@ -65,12 +68,10 @@ def available() -> str | None:
     tools = [("bubblewrap", "bwrap"), ("unshare", "unshare")]
     if os.geteuid() == 0:
         tools.reverse()  # see "What it does not stop"
-    return next((kind for kind, tool in tools
-                 if shutil.which(tool) and _run(kind, PROBE, 10, 256).passed), None)
+    return next((kind for kind, tool in tools if shutil.which(tool) and _run(kind, PROBE, 10, 256).passed), None)
 
 
-def run(program: str, timeout: float = 10.0, memory_mb: int = 512,
-        unsandboxed: bool = False) -> Outcome:
+def run(program: str, timeout: float = 10.0, memory_mb: int = 512, unsandboxed: bool = False) -> Outcome:
     """Score one program: prompt + completion + the problem's tests + `check(entry_point)`.
 
     `timeout` is wall time in seconds, for loading and testing together; `memory_mb` is address
@@ -82,7 +83,8 @@ def run(program: str, timeout: float = 10.0, memory_mb: int = 512,
         raise SandboxMissing(
             "no sandbox works here for model-written code: install bubblewrap (Linux: apt-get "
             "install bubblewrap), or pass --unsandboxed to run it with your own rights, files and "
-            "network, under time and memory limits only")
+            "network, under time and memory limits only"
+        )
     return _run(kind, program, timeout, memory_mb)
 
 
@@ -91,21 +93,37 @@ def _run(kind: str | None, program: str, timeout: float, memory_mb: int) -> Outc
     # Cut as text, not as a syntax tree, so that an open quote cannot swallow the tests.
     candidate, cut, tests = ("\n" + program).rpartition("\ndef check(")
     if not cut:
-        raise ValueError("no top-level `def check(` in the program: expected prompt + completion + "
-                         "the problem's tests + check(entry_point)")
+        raise ValueError(
+            "no top-level `def check(` in the program: expected prompt + completion + "
+            "the problem's tests + check(entry_point)"
+        )
     token = secrets.token_hex(16)
     system = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}  # Windows
     with tempfile.TemporaryDirectory(prefix="candidate-", ignore_cleanup_errors=True) as scratch:
-        task = {"token": token, "candidate": candidate, "tests": cut + tests, "kind": kind,
-                "root": kind and os.geteuid() == 0, "jail": scratch, "shown": _shown(),
-                "limits": [timeout, memory_mb << 20, SCRATCH], "python": PYTHON,
-                "worker": _source("os, pickle, sys, types", _limit, _worker)}
-        checker = _source("ast, builtins, json, os, pickle, subprocess, sys, threading",
-                          _confine, _limit, _checker)
+        task = {
+            "token": token,
+            "candidate": candidate,
+            "tests": cut + tests,
+            "kind": kind,
+            "root": kind and os.geteuid() == 0,
+            "jail": scratch,
+            "shown": _shown(),
+            "limits": [timeout, memory_mb << 20, SCRATCH],
+            "python": PYTHON,
+            "worker": _source("contextlib, os, pickle, sys, types", _limit, _worker),
+        }
+        checker = _source(
+            "ast, builtins, contextlib, json, os, pickle, subprocess, sys, threading", _confine, _limit, _checker
+        )
         with subprocess.Popen(
-                [*_launcher(kind), PYTHON, "-I", "-S", "-c", checker], stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=scratch, env=system,
-                start_new_session=True) as process:
+            [*_launcher(kind), PYTHON, "-I", "-S", "-c", checker],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=scratch,
+            env=system,
+            start_new_session=True,
+        ) as process:
             late = threading.Timer(timeout + 5, _kill, [process])  # the checker's timer comes first
             late.start()
             try:
@@ -143,17 +161,43 @@ def _launcher(kind: str | None) -> list[str]:
     # the kernel ignores the limit on processes. `_confine` makes it nobody instead.
     root = os.geteuid() == 0
     if kind == "unshare":
-        return [shutil.which("unshare"), *([] if root else ["--user", "--map-root-user"]), "--mount",
-                "--pid", "--net", "--ipc", "--uts", "--fork", "--kill-child"]
-    user = (["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if root
-            else ["--unshare-user", "--disable-userns"])
+        return [
+            shutil.which("unshare"),
+            *([] if root else ["--user", "--map-root-user"]),
+            "--mount",
+            "--pid",
+            "--net",
+            "--ipc",
+            "--uts",
+            "--fork",
+            "--kill-child",
+        ]
+    user = ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if root else ["--unshare-user", "--disable-userns"]
     mounts = []
     for place in _shown():
         mounts += ["--perms", "0755", "--dir", os.path.dirname(place)]  # else 0700, shut to nobody
         mounts += ["--dev-bind" if place == "/dev/null" else "--ro-bind", place, place]
-    return [shutil.which("bwrap"), *user, "--unshare-pid", "--unshare-net", "--unshare-ipc",
-            "--unshare-uts", "--as-pid-1", "--die-with-parent", *mounts, "--perms", "1777",
-            "--size", str(SCRATCH), "--tmpfs", "/tmp", "--remount-ro", "/", "--chdir", "/tmp"]
+    return [
+        shutil.which("bwrap"),
+        *user,
+        "--unshare-pid",
+        "--unshare-net",
+        "--unshare-ipc",
+        "--unshare-uts",
+        "--as-pid-1",
+        "--die-with-parent",
+        *mounts,
+        "--perms",
+        "1777",
+        "--size",
+        str(SCRATCH),
+        "--tmpfs",
+        "/tmp",
+        "--remount-ro",
+        "/",
+        "--chdir",
+        "/tmp",
+    ]
 
 
 @functools.cache
@@ -164,9 +208,11 @@ def _source(imports: str, *functions) -> str:
 
 # From here on: what runs inside.
 
+
 def _confine(task):
     """Leave all but a few read-only folders behind, then every privilege."""
     import ctypes
+
     libc = ctypes.CDLL(None, use_errno=True)
 
     def call(name, *args):
@@ -183,8 +229,7 @@ def _confine(task):
             call("mount", place, jail + place, None, 4096 | 16384, None)  # BIND | REC
         read_only = (ctypes.c_uint64 * 4)(1 | 2)  # RDONLY | NOSUID, on every mount so far
         call("syscall", 442, -100, jail, 0x8000, read_only, 32)  # mount_setattr: Linux 5.12
-        call("mount", "tmpfs", jail + "/tmp", "tmpfs", 2 | 4,
-             f"size={task['limits'][2]},nr_inodes=1024,mode=1777")
+        call("mount", "tmpfs", jail + "/tmp", "tmpfs", 2 | 4, f"size={task['limits'][2]},nr_inodes=1024,mode=1777")
         # A chroot, not pivot_root: leaving it takes a capability, and none will be left; and the
         # kernel refuses a new user namespace (hence new mounts, of any size) inside a chroot.
         os.chroot(jail)
@@ -204,12 +249,16 @@ def _limit(limits, alone):
         import resource
     except ImportError:  # Windows
         return
-    for name, value in [("CPU", int(limits[0]) + 2), ("AS", limits[1]), ("FSIZE", limits[2]),
-                        ("CORE", 0), ("NOFILE", 64), *([("NPROC", 1)] if alone else [])]:
-        try:
+    for name, value in [
+        ("CPU", int(limits[0]) + 2),
+        ("AS", limits[1]),
+        ("FSIZE", limits[2]),
+        ("CORE", 0),
+        ("NOFILE", 64),
+        *([("NPROC", 1)] if alone else []),
+    ]:
+        with contextlib.suppress(AttributeError, ValueError, OSError):  # macOS refuses AS
             resource.setrlimit(getattr(resource, "RLIMIT_" + name), (value, value))
-        except (AttributeError, ValueError, OSError):  # macOS refuses AS
-            pass
 
 
 def _checker():
@@ -220,8 +269,12 @@ def _checker():
     _limit(task["limits"], alone=False)
     answers = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_RDWR), 1)
-    worker = subprocess.Popen([task["python"], "-I", "-S", "-c", task["worker"]],
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    worker = subprocess.Popen(
+        [task["python"], "-I", "-S", "-c", task["worker"]],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
 
     def verdict(reason):
         os.write(answers, f"{task['token']} {reason}\n".encode())
@@ -247,8 +300,13 @@ def _checker():
     try:
         ask((task["limits"], task["candidate"]))
         names = {node.id for node in ast.walk(ast.parse(task["tests"])) if isinstance(node, ast.Name)}
-        exec(task["tests"], {name: lambda *args, _name=name, **kwargs: ask((_name, args, kwargs))
-                             for name in names - set(dir(builtins))})
+        exec(
+            task["tests"],
+            {
+                name: lambda *args, _name=name, **kwargs: ask((_name, args, kwargs))
+                for name in names - set(dir(builtins))
+            },
+        )
     except MemoryError:
         verdict("memory")
     except (EOFError, BrokenPipeError):
@@ -275,9 +333,9 @@ def _worker():
         if value is not None:
             raise TypeError(f"{type(value).__name__} is not plain data")
 
-    def reply(function):
+    def reply(function, *args):
         try:
-            answer = "value", plain(function())
+            answer = "value", plain(function(*args))
         except BaseException as error:
             answer = "error", type(error).__name__
         pickle.dump(answer, replies)
@@ -285,7 +343,6 @@ def _worker():
 
     limits, source = pickle.load(calls)
     _limit(limits, alone=True)
-    reply(lambda: exec(source, vars(module)))
-    while True:
-        name, args, kwargs = pickle.load(calls)
-        reply(lambda: getattr(module, name)(*args, **kwargs))
+    reply(exec, source, vars(module))
+    while call := pickle.load(calls):
+        reply(lambda name, args, kwargs: getattr(module, name)(*args, **kwargs), *call)

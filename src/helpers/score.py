@@ -7,6 +7,7 @@ the assistant's own turn. Before anything is read as an answer the role prompt i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from . import benchmarks, journal, models, roles, stats
+from . import benchmarks, journal, models, roles, sandbox, stats
 from .chat import LocalChat, frame, user
 from .data import source_for
 from .errors import UserError
@@ -32,11 +33,26 @@ def local_chat(profile: Profile, name: str | Path | None = None) -> LocalChat:
     return LocalChat(model, tokenizer, models.fingerprint(name), profile.generation_batch)
 
 
+def arm_of(model: str) -> tuple[str, int]:
+    """(arm, seed) of a model folder that finetune wrote; any other model is ("base", 0)."""
+    manifest = Path(model) / "manifest.json"
+    if not manifest.is_file():
+        return "base", 0
+    made = json.loads(manifest.read_text())
+    return made["arm"], made["seed"]
+
+
 def questions(profile: Profile, names: Sequence[str], limit: int | None = None) -> dict[str, list[dict[str, Any]]]:
-    """The rows to score of each benchmark: the profile's number, or `limit` if that is smaller."""
+    """The rows to score of each benchmark: the profile's number, or `limit` if that is smaller.
+
+    HumanEval is left out where no sandbox works: model-written code runs nowhere else.
+    """
     source = source_for(profile.source)
     rows = {}
     for name in names:
+        if name == "humaneval" and sandbox.available() is None:
+            print("humaneval is left out: no sandbox on this machine (on Linux, install bubblewrap)")
+            continue
         wanted = [n for n in (profile.questions.get(name), limit) if n is not None]
         rows[name] = benchmarks.get(name).rows(source, min(wanted) if wanted else None)
     return rows
@@ -111,7 +127,12 @@ def table(answers: pd.DataFrame, rows: dict[str, list]) -> pd.DataFrame:
         n, k = len(part), int(part.correct.sum())
         share = stats.wilson(k, n)
         chance = sum(map(benchmarks.get(name).chance, rows[name])) / n if n else 0.0
-        numbers = (round(share.estimate, 4), int(part.prediction.isna().sum()), round(share.low, 4), round(share.high, 4))
+        numbers = (
+            round(share.estimate, 4),
+            int(part.prediction.isna().sum()),
+            round(share.low, 4),
+            round(share.high, 4),
+        )
         lines.append((arm, seed, name, n, k, *numbers, round(chance, 4)))
     return pd.DataFrame(lines, columns=SCORES)
 
@@ -158,4 +179,6 @@ def read_csv(path: Path) -> pd.DataFrame:
     """scores.csv or answers.csv, predictions and gold answers as text."""
     if not path.is_file():
         raise UserError(f"no {path.name} in this run yet: run lesson 03, or python -m helpers score")
-    return pd.read_csv(path, dtype={"prediction": "string", "gold": "string", "role": "string", "question_id": "string"})
+    return pd.read_csv(
+        path, dtype={"prediction": "string", "gold": "string", "role": "string", "question_id": "string"}
+    )

@@ -29,7 +29,9 @@ def tokens(tokenizer: Any, ids: Sequence[int], labels: Sequence[int]) -> HTML:
     for token, label in zip(ids, labels, strict=True):
         text = escape(tokenizer.decode([token])).replace("\n", "⏎<br>").replace(" ", "&nbsp;")
         spans.append(f'<span style="{TRAINED if label != -100 else UNTRAINED};margin:0 1px">{text}</span><wbr>')
-    legend = f'<span style="{TRAINED}">&nbsp;trained&nbsp;</span> <span style="{UNTRAINED}">&nbsp;read only&nbsp;</span>'
+    legend = (
+        f'<span style="{TRAINED}">&nbsp;trained&nbsp;</span> <span style="{UNTRAINED}">&nbsp;read only&nbsp;</span>'
+    )
     return HTML(f'<div style="font:13px/1.9 monospace;max-width:54em">{"".join(spans)}</div><p>{legend}</p>')
 
 
@@ -49,5 +51,24 @@ def table(frame: pd.DataFrame, caption: str = "", percent: Sequence[str] = (), i
     for column in percent:
         shown[column] = [("–" if pd.isna(v) else f"{100 * v:.1f}") for v in shown[column]]
     html = shown.to_html(index=index, border=0, na_rep="–", justify="left")
-    title = f'<caption style="caption-side:top;text-align:left;color:#555">{escape(caption)}</caption>' if caption else ""
+    title = (
+        f'<caption style="caption-side:top;text-align:left;color:#555">{escape(caption)}</caption>' if caption else ""
+    )
     return HTML(html.replace(">\n  <thead>", f">{title}\n  <thead>", 1))
+
+
+def source(function: Any) -> HTML:
+    """The source of a helper, highlighted: what a lesson teaches is read from where it lives."""
+    import inspect
+    import textwrap
+
+    from pygments import highlight as colour
+    from pygments.formatters import HtmlFormatter
+    from pygments.lexers import PythonLexer
+
+    code = textwrap.dedent(inspect.getsource(function))
+    where = f"helpers.{function.__module__.removeprefix('helpers.')}"
+    html = colour(code, PythonLexer(), HtmlFormatter(noclasses=True, style="default", prestyles="line-height:1.35"))
+    return HTML(
+        f'<div style="border-left:3px solid #0072B2;padding-left:10px"><small>{escape(where)}</small>{html}</div>'
+    )

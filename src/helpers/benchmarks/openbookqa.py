@@ -15,7 +15,7 @@ def rows(source: str, limit: int | None = None, seed: int = 0) -> list[common.Ro
 
 
 def question(row: common.Row) -> str:
-    """"stem (A) ... (D) ...": without "Answer Choices:", which is what gives Table 2's 26.5 words."""
+    """ "stem (A) ... (D) ...": without "Answer Choices:", which is what gives Table 2's 26.5 words."""
     return f"{row['question_stem']} {common.render_options(dict(zip(row['choices']['label'], row['choices']['text'])))}"
 
 

@@ -41,7 +41,7 @@ def chance(row: common.Row) -> float:
 
 
 def extract(text: str) -> str | None:
-    """"yes" or "no", whichever is said first."""
+    """ "yes" or "no", whichever is said first."""
     match = re.search(r"\b(yes|no)\b", text.lower())
     return match[1] if match else None
 

@@ -19,9 +19,7 @@ def rows(source: str, limit: int | None = None, seed: int = 0) -> list[common.Ro
     """
     hub = ("truthfulqa/truthful_qa", "multiple_choice", "validation")
     local = "truthful_qa/multiple_choice_validation.jsonl"
-    return [
-        _lettered(row, seed) for row in common.read(source, NAME, local, hub, ("question", "mc1_targets"))[:limit]
-    ]
+    return [_lettered(row, seed) for row in common.read(source, NAME, local, hub, ("question", "mc1_targets"))[:limit]]
 
 
 def _lettered(row: common.Row, seed: int) -> common.Row:

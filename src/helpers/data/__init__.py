@@ -60,4 +60,6 @@ def hub_rows(repo: str, config: str | None, split: str, revision: str | None = N
         return list(load_dataset(repo, config, split=split, revision=revision))
     except Exception as error:  # offline, gated, renamed: the library has many ways to say so
         reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-        raise UserError(f"could not load {repo} from the hub ({reason}): log in, or set SPT_DATA to a local copy") from error
+        raise UserError(
+            f"could not load {repo} from the hub ({reason}): log in, or set SPT_DATA to a local copy"
+        ) from error

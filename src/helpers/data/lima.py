@@ -50,7 +50,9 @@ def open_questions(source: str) -> list[dict[str, Any]]:
     else:
         path = _from_hub("test.jsonl")
     rows = read_jsonl(path, required=("conversations",))
-    return [{"id": row.get("id") or f"open-{i:03}", "question": row["conversations"][0]} for i, row in enumerate(rows, 1)]
+    return [
+        {"id": row.get("id") or f"open-{i:03}", "question": row["conversations"][0]} for i, row in enumerate(rows, 1)
+    ]
 
 
 def _dialogue(row: dict[str, Any], name: str, number: int) -> Dialogue:

@@ -1,0 +1,40 @@
+# Each target is one line of help; `make` alone lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help course test lab doctor lint clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+course: $(READY) ## run lessons 00 to 05 (profile cpu) and write runs/cpu/index.html
+	@$(BIN)/python -m helpers run --profile cpu
+
+test: $(READY) ## everything CI runs: style, unit tests, and every lesson for real
+	@$(BIN)/python -m ruff check src tests
+	@$(BIN)/python -m pytest
+
+lab: $(READY) ## open the lessons in JupyterLab
+	@$(BIN)/jupyter lab notebooks
+
+doctor: $(READY) ## say what this machine can run
+	@$(BIN)/python -m helpers doctor
+
+lint: $(READY) ## format and check the code
+	@$(BIN)/python -m ruff format src tests
+	@$(BIN)/python -m ruff check --fix src tests
+
+clean: ## remove the environment (runs/ and the model cache stay)
+	rm -rf $(VENV)
+
+# Made again when the lock or the package's description changes; otherwise nothing is installed twice.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
+	@echo "setting up $(VENV) (once, a few minutes) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

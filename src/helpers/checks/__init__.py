@@ -1,0 +1,70 @@
+"""Checks for the exercises: `checks.lesson_02.mask(my_mask)` says what is right or which mistake it looks like.
+
+A check never raises: an unsolved stub is "not solved yet" and the lesson runs on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check found; a notebook shows it as its message."""
+
+    status: str  # "solved", "not solved yet" or "not quite"
+    message: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return self.status == "solved"
+
+    def __repr__(self) -> str:
+        mark = {"solved": "✅", "not solved yet": "✏️ ", "not quite": "❌"}[self.status]
+        return f"{mark} {self.status}{': ' if self.message else ''}{self.message}"
+
+
+class Mistake(Exception):
+    """Raised inside a check with the message for the student."""
+
+
+def expect(condition: Any, message: str) -> None:
+    """Go on if `condition` holds, else tell the student `message`."""
+    if not condition:
+        raise Mistake(message)
+
+
+def check(function: Callable[..., str]) -> Callable[..., Verdict]:
+    """Turn a function that returns a word of praise, or raises Mistake, into a check.
+
+    A stub says it is unsolved by returning `...` or None, or by raising NotImplementedError; use
+    `solved(value)` inside a check on everything the student's code returns.
+    """
+
+    @wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Verdict:
+        try:
+            return Verdict("solved", function(*args, **kwargs))
+        except Mistake as mistake:
+            return Verdict("not quite", str(mistake))
+        except NotImplementedError:
+            return Verdict("not solved yet", "fill in the cell above, run it, then run this one again")
+        except Exception as error:
+            return Verdict("not quite", f"your code stopped with {type(error).__name__}: {error}")
+
+    return run
+
+
+def solved(value: Any) -> Any:
+    """The student's value; `...` or None mean that the stub is still as it was."""
+    if value is None or value is ...:
+        raise NotImplementedError
+    return value
+
+
+from . import lesson_00, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05  # noqa: E402
+
+__all__ = ["Verdict", "lesson_00", "lesson_01", "lesson_02", "lesson_03", "lesson_04", "lesson_05"]

@@ -1,0 +1,238 @@
+"""Checks of lesson 02: the label mask, the dropout ramp, the accumulation steps."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+from .. import finetune
+from . import check, expect, solved
+
+EOS = 2
+IGNORED = finetune.IGNORED
+
+# (token ids, trained) pieces as the lesson shows them: system line, question, answer, question, answer.
+SINGLE = [([11, 12, 13], False), ([21, 22], False), ([31, 32, 33, 34], True)]
+MULTI = [*SINGLE, ([41, 42, 43], False), ([51, 52], True)]
+
+
+def expected_labels(pieces: list[tuple[list[int], bool]], eos_id: int) -> list[int]:
+    """Labels of a row: trained pieces keep their ids and their end token, all else is IGNORED."""
+    return [x for ids, trained in pieces for x in ([*ids, eos_id] if trained else [IGNORED] * len(ids))]
+
+
+@check
+def labels(my_labels: Callable[[list[tuple[list[int], bool]], int], Any]) -> str:
+    """`my_labels(pieces, eos_id)`: one label a token, on one turn, on several, and on a dialogue of the helpers."""
+    pieces = copy.deepcopy(SINGLE)
+    given = list(solved(my_labels(pieces, EOS)))
+    expect(
+        pieces == SINGLE,
+        "Your function changes the pieces that it was given (`ids.append(...)` or `ids += ...` do): the next reader "
+        "of the same dialogue would find a second end token. Build a new list, `[*ids, eos_id]`.",
+    )
+    _name_mask_mistake(given, SINGLE)
+    _name_mask_mistake(list(solved(my_labels(copy.deepcopy(MULTI), EOS))), MULTI)
+    _same_as_helpers(my_labels)
+    return "exactly the tokens of every answer and its end token are trained on, as in finetune.encode_dialogue."
+
+
+def _name_mask_mistake(given: list[Any], pieces: list[tuple[list[int], bool]]) -> None:
+    right = expected_labels(pieces, EOS)
+    if given == right:
+        return
+    ids = [x for piece, trained in pieces for x in ([*piece, EOS] if trained else piece)]
+    answers = [k for k, (_, trained) in enumerate(pieces) if trained]
+    without_end = [x for piece, trained in pieces for x in (piece if trained else [IGNORED] * len(piece))]
+    end_ignored = [x for p, trained in pieces for x in ([*p, IGNORED] if trained else [IGNORED] * len(p))]
+    end_everywhere = [x for p, trained in pieces for x in ([*p, EOS] if trained else [IGNORED] * len(p) + [EOS])]
+    end_once = [*without_end, EOS]
+
+    def only(kept: int) -> list[int]:
+        """The labels if the kept piece alone were trained on, at the full length."""
+        rows = [([*p, EOS] if t else p) for p, t in pieces]
+        return [x if k == kept else IGNORED for k, row in enumerate(rows) for x in row]
+
+    expect(
+        all(isinstance(x, int) for x in given),
+        "A label is one whole number for each token; you return a list of something else. Did you `append` a list "
+        "where you wanted to `extend` by it?",
+    )
+    expect(
+        given != ids and given != [x for piece, _ in pieces for x in piece],
+        "Your mask also trains on the system line and the user's question: a piece that is not trained needs "
+        f"{IGNORED} for each of its tokens. Did you forget to look at the second half of the pair?",
+    )
+    expect(
+        given != [IGNORED if x != IGNORED else i for x, i in zip(right, ids)],
+        "Your mask is inside out: it trains on the question and ignores the answer.",
+    )
+    expect(
+        given != [0 if x == IGNORED else x for x in right],
+        f"You mark ignored tokens with 0, but 0 is the id of a real token and would be learnt. The value that "
+        f"cross_entropy skips is {IGNORED}.",
+    )
+    expect(
+        given not in ([x for x in right if x != IGNORED], [x for x in without_end if x != IGNORED]),
+        f"You leave out the tokens that are not trained. They must stay as {IGNORED}: the model reads them, and each "
+        "label has to stand at the place of its token.",
+    )
+    expect(
+        given != without_end,
+        "Your labels forget the end token: one `eos_id` follows each trained piece. Without it the labels are shorter "
+        "than the ids, and the model never learns to stop.",
+    )
+    expect(
+        given != end_ignored,
+        f"The end token has its place, but you label it {IGNORED}: the model reads it and never learns to write it, so "
+        "its answers run on to the length limit.",
+    )
+    expect(
+        given != end_everywhere,
+        "You put an end token behind the user's turn too: only the assistant ends with one, after each trained piece.",
+    )
+    if len(answers) > 1:
+        expect(
+            given != end_once,
+            "Your end token comes once, at the end of the dialogue: every assistant turn needs its own.",
+        )
+        expect(
+            given not in (right[: len(expected_labels(pieces[: answers[0] + 1], EOS))], only(answers[0])),
+            "Your mask loses the second turn: only the first answer is trained on. Did you return inside the loop, or "
+            "look for the first answer only?",
+        )
+        expect(
+            given != only(answers[-1]),
+            "Your mask trains on the last answer only: in a dialogue of several turns each assistant turn is trained.",
+        )
+    shifted = (right[1:], [*right[1:], IGNORED], [*right[1:], EOS], [IGNORED, *right[:-1]])
+    expect(
+        given not in shifted,
+        "Your labels are shifted by one: label i belongs to token i. The model shifts them itself when it computes "
+        "the loss; shifted by you as well, it would learn to leave a token out or to say one twice.",
+    )
+    expect(len(given) == len(right), f"One row has {len(right)} tokens (end tokens included) but {len(given)} labels.")
+    wrong = next(k for k, (a, b) in enumerate(zip(given, right)) if a != b)
+    expect(False, f"Label {wrong} is {given[wrong]} and should be {right[wrong]} (token id {ids[wrong]}).")
+
+
+def _same_as_helpers(my_labels: Callable) -> None:
+    row = {
+        "id": "check",
+        "messages": [
+            {"role": role, "content": text}
+            for turn in ("Why?|So.", "How?|Slowly.", "Sure?|Quite.")
+            for role, text in zip(("user", "assistant"), turn.split("|"))
+        ],
+        "role": {"question_description": "This question is a test.", "role_description": "a tester"},
+    }
+    for arm in finetune.ARMS:
+        pieces = [(_letters(text).input_ids, trained) for text, trained in finetune.segments(row, arm)]
+        wanted = finetune.encode_dialogue(row, _letters, arm).labels
+        expect(
+            list(my_labels(pieces, EOS)) == wanted,
+            f"Right on short rows, but not the labels of finetune.encode_dialogue for a whole dialogue (arm {arm}): do "
+            "you rely on the number or the length of the pieces?",
+        )
+
+
+class _Letters:
+    """A tokenizer of one token a letter: all that encode_dialogue asks of a real one."""
+
+    bos_token_id, eos_token_id = None, EOS
+
+    def __call__(self, text: str, **options: Any) -> SimpleNamespace:
+        return SimpleNamespace(input_ids=[ord(letter) for letter in text])
+
+
+_letters = _Letters()
+
+
+@check
+def ramp(my_ramp: Callable[[int, float], Any]) -> str:
+    """`my_ramp(layers, last)`: as finetune.dropout_ramp, for several depths."""
+    for layers, last in ((30, 0.25), (32, 0.25), (2, 0.1), (5, 0.4)):
+        _name_ramp_mistake([float(p) for p in solved(my_ramp(layers, last))], layers, last)
+    try:
+        single = [float(p) for p in my_ramp(1, 0.25)]
+    except (ZeroDivisionError, IndexError, ValueError):
+        single = None
+    expect(
+        single is not None,
+        "With one layer your function divides by layers - 1 = 0: that layer is the last one, so it gets `last`.",
+    )
+    expect(len(single) == 1, f"One layer needs one value; you return {len(single)}.")
+    expect(
+        math.isclose(single[0], 0.25),
+        f"With one layer you return {single[0]}: that layer is the last one too, so it gets `last`.",
+    )
+    return "0 in the first layer, `last` in the last, a straight line between; the same as finetune.dropout_ramp."
+
+
+def _name_ramp_mistake(given: list[float], layers: int, last: float) -> None:
+    right = finetune.dropout_ramp(layers, last)
+
+    def same(other: list[float]) -> bool:
+        return len(given) == len(other) and all(math.isclose(a, b, abs_tol=1e-9) for a, b in zip(given, other))
+
+    expect(
+        len(given) == layers,
+        f"{layers} layers need {layers} values, one each; you return {len(given)}. Does your range end one off?",
+    )
+    expect(
+        not same([last * i / layers for i in range(layers)]),
+        f"Your ramp ends at {given[-1]:.4g}, not at {last}: from the first layer to the last there are layers - 1 "
+        "steps, not `layers` of them.",
+    )
+    expect(
+        not same([last * (i + 1) / layers for i in range(layers)]),
+        f"Your ramp starts at {given[0]:.4g}: the first layer has no dropout at all. Count the layers from 0, and "
+        "divide by the number of steps between them.",
+    )
+    expect(
+        not same(right[::-1]),
+        "Your ramp falls: the bottom layer, the first of the list, has 0 and the top layer `last`.",
+    )
+    expect(
+        not same([last] * layers),
+        "All your layers have the same p: that is what the config's single value gives; the paper's rises.",
+    )
+    expect(math.isclose(given[0], 0.0, abs_tol=1e-9), f"Your ramp starts at {given[0]:.4g}; the first layer has p = 0.")
+    expect(math.isclose(given[-1], last), f"Your ramp ends at {given[-1]:.4g}; the last layer has p = {last}.")
+    expect(same(right), "Both ends are right, but the line between them is not straight: every step is equally large.")
+
+
+@check
+def accumulation(my_accumulation: Callable[[int, int, int], Any]) -> str:
+    """`my_accumulation(batch_size, device_batch_size, devices)`, and ValueError where nothing fits."""
+    cases = ((64, 4, 1, 16), (64, 4, 4, 4), (2, 1, 1, 2), (64, 1, 8, 8), (64, 8, 8, 1))
+    for batch, per_device, devices, right in cases:
+        given = solved(my_accumulation(batch, per_device, devices))
+        call = f"my_accumulation({batch}, {per_device}, {devices})"
+        expect(
+            devices == 1 or given != batch // per_device,
+            f"{call} gives {given}: you ignore the number of devices. Each of the {devices} devices adds its own "
+            f"{per_device} dialogues, so an update would see {given * per_device * devices if given else 0} of them.",
+        )
+        expect(
+            devices == 1 or given != batch * devices // per_device,
+            f"{call} gives {given}: more devices need fewer steps, so divide by their number.",
+        )
+        expect(given == right, f"{call} gives {given}; {right} x {per_device} x {devices} is {batch}.")
+        expect(isinstance(given, int), f"{call} gives {given!r}: SFTConfig wants a whole number; use // and not /.")
+    for batch, per_device, devices in ((64, 4, 3), (2, 4, 1), (10, 4, 1)):
+        call = f"my_accumulation({batch}, {per_device}, {devices})"
+        try:
+            given = my_accumulation(batch, per_device, devices)
+        except ValueError:
+            continue
+        seen = given * per_device * devices if isinstance(given, int) else given
+        expect(
+            False,
+            f"{call} gives {given}, which makes a batch of {seen} and not {batch}, and nobody would notice. Raise "
+            "ValueError where the three numbers do not fit together.",
+        )
+    return "the effective batch is the same on every machine, and an impossible one is refused."

@@ -1,0 +1,211 @@
+"""Checks of lesson 03."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections import Counter
+
+from .. import stats
+from ..benchmarks import common, gsm8k
+from . import check, expect, solved
+
+
+@check
+def lettering(my_lettering) -> str:
+    """`my_lettering(choices, key, seed) -> (options, gold letter)`; the right choice comes in first."""
+    choices = ["the right one", "wrong 1", "wrong 2", "wrong 3"]
+    given = list(choices)
+    result = solved(my_lettering(given, "q-0", 0))
+    expect(
+        isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], dict),
+        "Return two things: the options as a dict (letter -> text), and the letter of the right one.",
+    )
+    expect(given == choices, "You shuffled the caller's list in place: shuffle a copy, the row is read again later.")
+    _shape_of_lettering(my_lettering)
+    _stable_lettering(my_lettering, choices)
+    golds = Counter(my_lettering(list(choices), f"q-{i}", 0)[1] for i in range(400))
+    expect(
+        set(golds) != {"A"}, "The gold is always A: the options still stand in the file's order, the right one first."
+    )
+    expect(len(golds) > 1, f"All 400 test questions have gold {next(iter(golds))}: does your shuffle use the key?")
+    expect(
+        set(golds) == set("ABCD") and min(golds.values()) > 60,
+        f"Over 400 questions the gold letters are {dict(sorted(golds.items()))}: each should come up about 100 times.",
+    )
+    orders = [[my_lettering(list(choices), f"q-{i}", seed) for i in range(20)] for seed in (0, 1)]
+    expect(
+        orders[0] != orders[1], "Seeds 0 and 1 give the same letters for 20 questions: your function ignores the seed."
+    )
+    same = all(list(my_lettering(choices, k, 3)[0].values()) == common.shuffled(choices, k, 3) for k in ("a", "b", "c"))
+    return "the letters depend on the question and the seed, and on nothing else" + (
+        "; they are the very letters that helpers would give." if same else "."
+    )
+
+
+def _shape_of_lettering(my_lettering) -> None:
+    for n in (2, 4, 5, 6):
+        choices = ["the right one", *(f"wrong {i}" for i in range(1, n))]
+        for i in range(5):
+            options, gold = my_lettering(list(choices), f"shape-{i}", 0)
+            expect(
+                sorted(options.values()) == sorted(choices),
+                f"Of {n} choices your options keep {len(options)}: do you have enough letters, and each choice once?",
+            )
+            expect(list(options) == list("ABCDEF"[:n]), f"{n} choices need the letters {'ABCDEF'[:n]} in this order.")
+            expect(gold in options, f"The gold is {gold!r}: return the letter, not the text or the index.")
+            expect(
+                options[gold] == choices[0],
+                "Your gold letter points at a wrong choice: remember the right text before the shuffle, and look for it after.",
+            )
+
+
+def _stable_lettering(my_lettering, choices: list[str]) -> None:
+    state = random.getstate()
+    try:
+        first = my_lettering(list(choices), "q-1", 0)
+        touched = random.getstate() != state
+        again = []
+        for i in range(20):
+            my_lettering(list(choices), f"between-{i}", 0)
+            again.append(my_lettering(list(choices), "q-1", 0))
+    finally:
+        random.setstate(state)
+    if any(a != first for a in again):
+        expect(
+            not touched,
+            "The same question gets other letters when asked again: random.shuffle draws from the global generator. "
+            "Make one of your own: random.Random(...).",
+        )
+        expect(
+            False, "A question's letters depend on what was asked before it: make the generator inside the function."
+        )
+    expect(
+        not touched,
+        "Stable, but you drew from or reseeded the global generator, which others use too: make your own with random.Random(...).",
+    )
+    shifting = _ShiftingHash("q-1")
+    expect(
+        all(my_lettering(list(choices), shifting, 0) == my_lettering(list(choices), shifting, 0) for _ in range(10)),
+        "You use hash(key): Python salts it, so the next process gets other letters. Seed with the text itself.",
+    )
+
+
+class _ShiftingHash(str):
+    """A text whose hash changes from call to call, as it does from process to process."""
+
+    _calls = itertools.count()
+
+    def __hash__(self) -> int:
+        return next(self._calls)
+
+
+@check
+def extract(my_extract) -> str:
+    """`my_extract(text) -> str | None` for GSM8K: the first number of a stage 2 reply, in plain form."""
+    first = solved(my_extract(" 18"))
+    expect(
+        not isinstance(first, int | float),
+        f"You return the number {first!r}: the gold answers are text, and '18' == 18 is False in Python.",
+    )
+    expect(first == "18", f"' 18' should give '18', yours gives {first!r}.")
+    comma = my_extract(" 1,080 metres.")
+    expect(
+        comma != "1,080", "'1,080' keeps its comma: the gold answer is '1080', so a right reply would count as wrong."
+    )
+    expect(comma != "1", "Your pattern stops at the comma: '1,080' became '1'.")
+    expect(comma not in ("080", "80"), "'1,080' became its last digit group: a comma can stand inside a number.")
+    expect(comma != "108", "'1,080' lost its last zero: strip zeros only behind a decimal point.")
+    expect(comma == "1080", f"' 1,080 metres.' should give '1080', yours gives {comma!r}.")
+    money = my_extract(" $1,080 a month")
+    expect("$" not in str(money), "The dollar sign came along: keep the number only.")
+    expect(money == "1080", f"' $1,080 a month' should give '1080', yours gives {money!r}.")
+    try:
+        nothing = my_extract(" I cannot tell.")
+    except Exception as error:
+        nothing = error
+    expect(
+        nothing is None,
+        "A reply without a number should give None (unparsed, counted), "
+        + (
+            f"yours stops with {type(nothing).__name__}."
+            if isinstance(nothing, Exception)
+            else f"yours gives {nothing!r}."
+        ),
+    )
+    expect(
+        my_extract(" 18.") == "18", f"' 18.' ends a sentence, its number is '18'; yours gives {my_extract(' 18.')!r}."
+    )
+    cents = my_extract(" $18.00")
+    expect(cents == "18", f"'$18.00' should give '18', yours gives {cents!r}: 18.00 and 18 are the same answer.")
+    half = my_extract(" 3.50 hours")
+    expect(half != "3", "'3.50' became '3': that rounds a wrong answer into a right one.")
+    expect(half == "3.5", f"'3.50' should give '3.5', yours gives {half!r}.")
+    expect(my_extract(" 100") == "100", "'100' lost its zeros: strip them only behind a decimal point.")
+    order = my_extract(" 12 apples, because 3 were eaten")
+    expect(order != "3", "You took the last number: stage 2 says the answer first and explains after.")
+    expect(order == "12", f"' 12 apples, because 3 were eaten' should give '12', yours gives {order!r}.")
+    expect(
+        my_extract(" -4 degrees") == "-4",
+        f"The minus belongs to the number: '-4', yours gives {my_extract(' -4 degrees')!r}.",
+    )
+    for text in ("**72**", "(5)", " 0.5 litres", " 2,125,000.", " none", " 7 + 8 = 15", " 10.0"):
+        want, got = gsm8k.extract(text), my_extract(text)
+        expect(got == want, f"{text!r} should give {want!r}, yours gives {got!r}.")
+    return "the same text as gsm8k.extract in every case."
+
+
+@check
+def wilson(my_wilson) -> str:
+    """`my_wilson(k, n) -> (low, high)`, shares of 1, 95 %."""
+    first = solved(my_wilson(6, 20))
+    expect(isinstance(first, tuple | list) and len(first) == 2, "Return two numbers: (low, high).")
+    low, high = first
+    expect(low <= high, f"Your low end {low:.3f} is above the high end {high:.3f}.")
+    expect(high <= 1.5, f"You return {low:.1f} to {high:.1f}: shares lie between 0 and 1, percent is for the table.")
+    expect(
+        not _close(first, _textbook(6, 20)),
+        "That is the textbook p ± 1.96·se: its centre is p, and cutting it off at 0 does not help. Wilson's centre is drawn towards one half.",
+    )
+    want = stats.wilson(6, 20)[1:]
+    for level in (0.90, 0.99):
+        expect(
+            not _close(first, stats.wilson(6, 20, level)[1:]),
+            f"That is the {100 * level:.0f} % interval: for 95 % z is 1.96.",
+        )
+    undivided = tuple(v * (1 + 1.96**2 / 20) for v in want)
+    expect(not _close(first, undivided), "The division by 1 + z²/n is missing.")
+    expect(
+        _close(first, want), f"6 of 20 should give {want[0]:.3f} to {want[1]:.3f}, yours gives {low:.3f} to {high:.3f}."
+    )
+    for k, n in ((0, 20), (20, 20)):
+        try:
+            ends = my_wilson(k, n)
+        except Exception as error:
+            expect(
+                False,
+                f"{k} of {n} stops with {type(error).__name__}: nothing right (or all) is a result like any other.",
+            )
+        expect(
+            abs(ends[1] - ends[0]) > 1e-6,
+            f"{k} of {n} gives an interval of width 0: twenty questions cannot make you certain.",
+        )
+    for k, n in ((0, 20), (20, 20), (1, 1), (1, 10), (100, 200), (1000, 2000), (3, 8)):
+        want, got = stats.wilson(k, n)[1:], my_wilson(k, n)
+        expect(
+            _close(got, want),
+            f"{k} of {n} should give {want[0]:.3f} to {want[1]:.3f}, yours gives {got[0]:.3f} to {got[1]:.3f}.",
+        )
+    return "agrees with scipy's Wilson interval, also for 0 of 20."
+
+
+def _textbook(k: int, n: int) -> tuple[float, float]:
+    p = k / n
+    spread = 1.96 * math.sqrt(p * (1 - p) / n)
+    return p - spread, p + spread
+
+
+def _close(a, b, tolerance: float = 1e-3) -> bool:
+    pairs = zip(a, b) if isinstance(a, tuple | list) else ((a, b),)
+    return all(abs(x - y) < tolerance for x, y in pairs)

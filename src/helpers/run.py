@@ -1,0 +1,220 @@
+"""A run: the steps of the course over one folder. Lessons, commands and tests all call these.
+
+A step is a function of (profile, run folder): it reads what the step before wrote and makes what is
+missing. So a lesson runs alone, in order, or from the command line with the same result, and what
+was finished before costs nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from . import annotate, finetune, models, plots, profiles, score
+from .data import SAMPLES, lima, source_for
+from .errors import UserError
+from .profiles import Profile
+
+REFERENCE = SAMPLES / "reference"  # scores.csv and answers.csv of a real `cpu` run, for lessons taught alone
+NEEDED_MB = 2_500  # two tuned models and the run's files
+
+
+def root() -> Path:
+    """The course's folder: the first one upwards from here that holds notebooks/ and pyproject.toml."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "pyproject.toml").is_file() and (folder / "notebooks").is_dir():
+            return folder
+    return here
+
+
+@dataclass
+class Run:
+    """A profile and a run folder, with every step of the course as a method. Files: docs/ARCHITECTURE.md."""
+
+    profile: Profile
+    folder: Path
+    overrides: dict[str, Any] = field(default_factory=dict)
+    began: float = field(default_factory=time.time)
+
+    # --- steps ---------------------------------------------------------------------------------
+
+    def dialogues(self) -> list[lima.Dialogue]:
+        """LIMA, or our own miniature of it: the `cpu` profile always trains on the miniature, which has its roles."""
+        source = self.profile.source
+        return lima.dialogues(source if source == "packaged" else source_for(source))
+
+    def annotated(self, chat=None, say=print) -> list[dict[str, Any]]:
+        """The rows of LIMA-Role: lima_role.jsonl, made by replaying (or asking) the annotator if missing."""
+        path = self.folder / "lima_role.jsonl"
+        return (
+            finetune.load_rows(path) if path.is_file() else annotate.annotate(self.dialogues(), self.folder, chat, say)
+        )
+
+    def model_folder(self, arm: str, seed: int = 0) -> Path:
+        return self.folder / "models" / f"{arm}-seed{seed}"
+
+    def tuned(self, arm: str, seed: int = 0, say=print) -> dict[str, Any]:
+        """The manifest of a tuned arm; trains it if this run has not yet."""
+        rows = self.annotated(say=say)
+        return finetune.finetune(self.profile, arm, rows, self.model_folder(arm, seed), seed, say)
+
+    def chat(self, arm: str, seed: int = 0, say=print):
+        """The arm's model, ready to answer: `base` as it came, `lima` and `role` tuned (trained if missing)."""
+        if arm not in score.ARMS:
+            raise UserError(f"unknown arm {arm!r}: choose base, lima or role")
+        if arm == "base":
+            return score.local_chat(self.profile)
+        self.tuned(arm, seed, say)
+        return score.local_chat(self.profile, self.model_folder(arm, seed))
+
+    def scored(self, benchmarks: Sequence[str] | None = None, limit: int | None = None, say=print) -> pd.DataFrame:
+        """scores.csv for all arms and seeds, asking only what the journals do not hold yet."""
+        for arm in score.ARMS:
+            for seed in self.profile.seeds if arm != "base" else self.profile.seeds[:1]:
+                chat = self.chat(arm, seed, say)
+                score.score(self.profile, chat, self.folder, arm, seed, benchmarks, limit, say)
+                del chat  # one model in memory at a time
+                models.release_memory()
+        return self.scores()
+
+    def scores(self) -> pd.DataFrame:
+        return score.read_csv(self._own_or_reference("scores.csv"))
+
+    def answers(self) -> pd.DataFrame:
+        """answers.csv of this run, or of the packaged reference run if this one has not been scored yet."""
+        return score.read_csv(self._own_or_reference("answers.csv"))
+
+    def origin(self, name: str = "answers.csv") -> str:
+        """ "this run" or "the packaged reference run": where `name` is read from."""
+        return "this run" if self._own_or_reference(name).parent == self.folder else "the packaged reference run"
+
+    def _own_or_reference(self, name: str) -> Path:
+        own = self.folder / name
+        if own.is_file() and set(score.ARMS) <= set(pd.read_csv(own, usecols=["arm"]).arm):
+            return own
+        if self.profile.name == "cpu":
+            return REFERENCE / name
+        raise UserError(f"this run has no complete {name} yet: run lesson 03 with profile {self.profile.name} first")
+
+    # --- what a lesson leaves behind --------------------------------------------------------------
+
+    def caption(self, data: str | None = None) -> str:
+        """The stamp of a picture: profile, model, and the number of questions or whatever `data` says."""
+        model = self.profile.model.rsplit("/", 1)[-1]
+        return f"profile {self.profile.name} · {model} · {data or 'this run'}"
+
+    def figure(self, figure, name: str, data: str | None = None):
+        """Stamp a picture, keep it as figures/<name>.png, and return it for the notebook to show."""
+        plots.stamp(figure, self.caption(data))
+        target = self.folder / "figures" / f"{name}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(target, metadata={"Software": None})
+        import matplotlib.pyplot as plt
+
+        plt.close(figure)  # else the notebook shows it twice
+        return figure
+
+    def record(self, lesson: str, **numbers: Any) -> dict[str, Any]:
+        """Keep a lesson's numbers in metrics.json, with its minutes and peak memory; tests and report read them."""
+        path = self.folder / "metrics.json"
+        metrics = json.loads(path.read_text()) if path.is_file() else {}
+        measured = {
+            "minutes": round((time.time() - self.began) / 60, 2),
+            "peak_memory_gib": round(peak_memory_gib(), 2),
+        }
+        metrics[lesson] = numbers | measured
+        temporary = path.with_suffix(".json.tmp")
+        temporary.write_text(json.dumps(metrics, indent=1, sort_keys=True))
+        temporary.replace(path)
+        return metrics[lesson]
+
+
+def start(profile: str = "cpu", folder: str | None = None, **overrides: Any) -> Run:
+    """Open a run (made on first use) and say in one line what it is.
+
+    `folder`: where files go; default runs/<profile> beside notebooks/. `overrides`: single settings of the
+    profile to change, for an experiment in a folder of its own.
+    """
+    run = open_run(profile, folder, **overrides)
+    plots.use_style()
+    changed = ", ".join(f"{k}={v}" for k, v in overrides.items())
+    shown = os.path.relpath(run.folder, root())
+    shown = run.folder.name if shown.startswith("..") else shown
+    print(f"profile {profile}{f' with {changed}' if changed else ''} · {run.profile.hardware} · files in {shown}")
+    return run
+
+
+def open_run(profile: str, folder: str | Path | None = None, **overrides: Any) -> Run:
+    """As `start`, without printing. Refuses a folder that belongs to another profile, or a disk without room."""
+    settings = profiles.get(profile, **overrides)
+    path = Path(folder) if folder else root() / "runs" / profile
+    marker = path / "profile.json"
+    mine = {"profile": profile, "overrides": json.loads(json.dumps(overrides))}
+    if marker.is_file():
+        if (theirs := json.loads(marker.read_text())) != mine:
+            raise UserError(
+                f"{path.name} belongs to profile {theirs['profile']!r} {theirs['overrides'] or ''}".rstrip()
+                + f", not {profile!r} {overrides or ''}".rstrip()
+                + ": choose another folder with --out (RUN in a lesson)"
+            )
+    else:
+        need_space(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            marker.write_text(json.dumps(mine))
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {path.name} ({error.strerror}): choose another folder with --out"
+            ) from None
+    return Run(settings, path, overrides)
+
+
+def need_space(path: Path, megabytes: int = NEEDED_MB) -> None:
+    """Raise UserError unless the disk that holds `path` (or will) has room for a run."""
+    existing = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+    free = shutil.disk_usage(existing).free // 2**20
+    if free < megabytes:
+        raise UserError(
+            f"no room for a run in {path.name}: {free} MB free, {megabytes} MB needed; free some or use --out"
+        )
+
+
+def peak_memory_gib() -> float:
+    """Peak resident memory of this process so far, in GiB."""
+    if sys.platform == "win32":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset / 2**30
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kilobytes, on macOS bytes
+    return peak / (2**30 if sys.platform == "darwin" else 2**20)
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries that can change a number."""
+    names = ("torch", "transformers", "trl", "peft", "datasets", "openai", "papermill", "numpy", "pandas")
+    return {"python": ".".join(map(str, sys.version_info[:3]))} | {n: metadata.version(n) for n in names}
+
+
+def commit() -> str:
+    """The commit of the course's code, with "+changes" if the tree differs from it; "unknown" outside git."""
+    try:
+        git = ["git", "-C", str(root())]
+        head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+        dirty = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head.stdout.strip() + ("+changes" if dirty.stdout.strip() else "")

@@ -1,0 +1,30 @@
+"""What all suites share: an environment that no setting of the machine leaks into, and the real data sets."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imported: no test may ask the hub
+
+REAL_DATA = Path(os.environ.get("SPT_DATA") or Path(__file__).parents[2] / "shared" / "data")
+SETTINGS = ("SPT_DATA", "OPENAI_API_KEY", "OPENAI_BASE_URL", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch):
+    """The packaged samples, no key and no proxy, whatever the caller's shell says."""
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def real_data(clean_environment, monkeypatch) -> Path:
+    """SPT_DATA set to the real data sets; a test that needs them is skipped where they are not."""
+    if not REAL_DATA.is_dir():
+        pytest.skip("no real data here: set SPT_DATA, or put the data sets into ../shared/data beside the repository")
+    monkeypatch.setenv("SPT_DATA", str(REAL_DATA))
+    return REAL_DATA

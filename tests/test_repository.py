@@ -1,0 +1,185 @@
+"""The repository keeps its word: one list of dependencies, lessons in the agreed form, solutions that solve."""
+
+from __future__ import annotations
+
+import ast
+import re
+import statistics
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def name(requirement: str) -> str:
+    return re.sub(r"[-_.]+", "-", Requirement(requirement).name).lower()
+
+
+def tagged(notebook, tag: str) -> list[int]:
+    return [i for i, c in enumerate(notebook.cells) if tag in c.metadata.get("tags", [])]
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda p: p.stem)
+def notebook(request):
+    return nbformat.read(request.param, as_version=4)
+
+
+# --- dependencies ---------------------------------------------------------------------------------
+
+
+def test_conda_users_get_the_dependencies_of_pyproject():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    pip = next(d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
+    assert sorted(d for d in pip if d != "-e .") == sorted(PROJECT["dependencies"])
+    assert f"python{PROJECT['requires-python']}" in environment["dependencies"]
+
+
+def test_the_lock_pins_every_dependency_to_a_version_it_allows():
+    lines = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if line and line[0] != "#"]
+    pinned = {name(line): Requirement(line) for line in lines}
+    assert all(re.fullmatch(r"==[^,*]+", str(r.specifier)) for r in pinned.values())
+    assert str(pinned["torch"].specifier) == "==2.13.0"
+    for dependency in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]:
+        version = str(pinned[name(dependency)].specifier).removeprefix("==")
+        assert Requirement(dependency).specifier.contains(version), dependency
+
+
+def test_every_import_is_declared():
+    declared = {name(d) for d in PROJECT["dependencies"]}
+    optional = {name(d) for extra in PROJECT["optional-dependencies"].values() for d in extra}
+    sources = {p: p.read_text() for p in (ROOT / "src" / "helpers").rglob("*.py")}
+    for path in NOTEBOOKS:
+        cells = nbformat.read(path, as_version=4).cells
+        sources[path] = "\n\n".join(c.source for c in cells if c.cell_type == "code")
+    distributions = packages_distributions()
+    for path, source in sources.items():
+        for node in ast.walk(ast.parse(source)):
+            modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                modules = [node.module]
+            for module in modules:
+                top = module.split(".")[0]
+                if top in sys.stdlib_module_names or top == "helpers":
+                    continue
+                owners = {name(d) for d in distributions.get(top, [top])}
+                assert owners & (declared | optional), f"{path.name} imports {top}: declared nowhere"
+
+
+def test_ci_runs_make_test_and_make_alone_lists_the_targets():
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+    assert "make test" in (ROOT / ".github" / "workflows" / "test.yml").read_text()
+    listed = subprocess.run(["make", "-C", str(ROOT)], capture_output=True, text=True, check=True).stdout
+    for target in ("course", "test", "lab"):
+        assert f"make {target} " in listed
+
+
+def test_an_installed_environment_is_not_installed_again():
+    planned = subprocess.run(["make", "-C", str(ROOT), "-n", "course"], capture_output=True, text=True, check=True)
+    if not (ROOT / ".venv" / ".ready").exists():
+        pytest.skip("the environment was not made by make")
+    assert "pip install" not in planned.stdout
+
+
+# --- lessons --------------------------------------------------------------------------------------
+
+
+def test_all_six_lessons_are_there():
+    assert [p.stem for p in NOTEBOOKS] == [
+        "00_check_your_setup",
+        "01_annotate_lima_role",
+        "02_finetune_with_trl",
+        "03_score_benchmarks",
+        "04_mmlu_by_domain",
+        "05_role_word_clouds",
+    ]
+
+
+def test_a_lesson_is_stored_without_outputs_and_names_its_kernel(notebook):
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert not cell.outputs and cell.execution_count is None
+    assert notebook.metadata.kernelspec.name == "python3"
+    nbformat.validate(notebook)
+
+
+def test_a_lesson_has_workshop_sized_cells(notebook):
+    code = [c.source for c in notebook.cells if c.cell_type == "code"]
+    lengths = sorted(len(source.splitlines()) for source in code)
+    assert 35 <= len(notebook.cells) <= 60
+    assert statistics.median(lengths) <= 6 and lengths[-1] <= 40
+    assert lengths[int(0.9 * (len(lengths) - 1))] <= 20
+    words = sum(len(c.source.split()) for c in notebook.cells if c.cell_type == "markdown")
+    assert words >= 4 * sum(lengths)
+    assert max(len(line) for source in code for line in source.splitlines()) <= 100
+
+
+def test_a_lesson_tells_its_minutes_and_takes_its_profile_from_one_parameters_cell(notebook):
+    course = notebook.metadata.course
+    for field in ("title", "teaching_minutes", "exercise_minutes", "rebuilds", "hardware", "objectives", "keypoints"):
+        assert course[field], field
+    (parameters,) = tagged(notebook, "parameters")
+    names = {t.id for n in ast.parse(notebook.cells[parameters].source).body for t in getattr(n, "targets", [])}
+    assert {"PROFILE", "RUN", "OVERRIDES"} <= names
+    assert all(n.isupper() for n in names)
+    assert len(tagged(notebook, "record")) == 1 and tagged(notebook, "record")[0] == len(notebook.cells) - 1
+
+
+def test_the_readme_lists_the_lesson_with_its_minutes(notebook, request):
+    readme = (ROOT / "README.md").read_text()
+    course = notebook.metadata.course
+    stem = request.node.callspec.id
+    line = next((line for line in readme.splitlines() if stem in line and line.startswith("|")), None)
+    assert line, f"README's table has no line for {stem}"
+    assert f"{course.teaching_minutes} + {course.exercise_minutes}" in line
+
+
+def test_every_exercise_has_a_stub_that_waits_and_a_solution_that_passes_its_check(notebook):
+    exercises, checks = tagged(notebook, "exercise"), tagged(notebook, "check")
+    assert 2 <= len(exercises) == len(checks) <= 4
+    imports = next(c.source for c in notebook.cells if c.cell_type == "code")
+    for stub, check in zip(exercises, checks, strict=True):
+        assert stub < check
+        folded = next(c.source for c in notebook.cells[check:] if "<details>" in c.source)
+        solution = re.search(r"```python\n(.*?)```", folded, re.DOTALL)[1]
+        verdicts = {}
+        for label, source in (("stub", notebook.cells[stub].source), ("solution", solution)):
+            space: dict = {}
+            exec(compile(imports, "imports", "exec"), space)
+            exec(compile(source, label, "exec"), space)
+            call = ast.parse(notebook.cells[check].source)
+            last = ast.Expression(call.body.pop().value)
+            exec(compile(call, "check", "exec"), space)
+            verdicts[label] = eval(compile(last, "check", "eval"), space)
+        assert verdicts["stub"].status == "not solved yet", f"{notebook.cells[check].source}: {verdicts['stub']}"
+        assert verdicts["solution"].passed, f"{notebook.cells[check].source}: {verdicts['solution']}"
+
+
+def test_no_file_holds_a_key_or_a_path_of_a_maintainers_machine():
+    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=True).stdout
+    suspicious = re.compile(r"/root/|/home/[a-z]+/|/Users/[A-Za-z]+/|\bsk-[A-Za-z0-9]{20,}|hf_[A-Za-z0-9]{30,}")
+    for file in filter(None, listed.split("\0")):
+        path = ROOT / file
+        if path.suffix in (".png",) or path == Path(__file__) or not path.is_file():
+            continue
+        found = suspicious.search(path.read_text(encoding="utf-8", errors="ignore"))
+        assert not found, f"{file}: {found[0]}"
+
+
+def test_the_pictures_say_which_run_they_come_from():
+    import json
+
+    about = json.loads((ROOT / "figures" / "figures.json").read_text())
+    pictures = {p.stem for p in (ROOT / "figures").glob("*.png")}
+    assert pictures == set(about) and {"benchmarks", "mmlu_domains", "role_clouds"} <= pictures
+    for picture in about.values():
+        assert picture["profile"] == "cpu" and re.fullmatch(r"[0-9a-f]{12}", picture["commit"]) and picture["n"]["mmlu"]

@@ -1,0 +1,214 @@
+"""A role prompt can be written in every design, read back, and never leaks into an answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from helpers import annotate, benchmarks, journal, paper, roles
+from helpers.data import lima
+
+REPLIES = [record["reply"] for record in journal.read(annotate.PACKAGED_JOURNAL)]
+ROLES = [roles.parse_annotation(reply) or roles.DECLINED for reply in REPLIES]
+WITH_ROLE = [n for n in roles.DESIGNS if n >= 2]
+LETTERED = ("mmlu", "commonsense_qa", "truthful_qa", "openbookqa", "date")
+
+
+def test_there_are_120_annotations_to_try():
+    assert len(REPLIES) == 120
+
+
+@pytest.mark.parametrize("design", WITH_ROLE)
+def test_every_packaged_annotation_is_read_back_from_its_role_prompt(design):
+    for role in ROLES:
+        assert roles.parse(role.text(design)) == role
+
+
+def test_design_8_is_worded_as_in_the_paper():
+    text = roles.render("This question is a chemistry problem involving acids.", "a chemist who teaches", 8)
+    assert (
+        text
+        == "[This question is a chemistry problem involving acids. From now on, I will think like a chemist who teaches.]"
+    )
+
+
+def test_design_0_is_no_role_prompt_and_design_1_only_describes_the_question():
+    role = ROLES[0]
+    assert role.text(0) == ""
+    assert role.text(1) == f"[{role.question_description}]"
+    assert roles.parse(role.text(1)) is None
+
+
+def test_full_stops_are_neither_doubled_nor_lost():
+    with_stop = roles.render("This question is a math problem involving sums.", "a teacher who counts.")
+    without = roles.render("This question is a math problem involving sums", "a teacher who counts")
+    assert with_stop == without
+    assert ".." not in with_stop and with_stop.endswith(".]")
+
+
+@pytest.mark.parametrize("design", [-1, 9, "8"])
+def test_a_design_that_table_3_does_not_have_is_refused(design):
+    with pytest.raises(ValueError, match="0 to 8"):
+        roles.render("This question is a math problem involving sums.", "a teacher who counts", design)
+
+
+# --- strip --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("design", [n for n in roles.DESIGNS if n >= 1])
+def test_strip_takes_the_whole_role_prompt_and_leaves_the_whole_answer(design):
+    for role in ROLES:
+        text = role.text(design)
+        assert roles.strip(f" {text} The answer is (B).\n") == (text, "The answer is (B).")
+
+
+def test_a_reply_without_a_role_prompt_is_all_answer():
+    assert roles.strip(" Cells move. [see page 3]\n") == (None, "Cells move. [see page 3]")
+    assert roles.strip("") == (None, "")
+
+
+def test_a_role_prompt_that_never_closes_leaves_no_answer():
+    text = "[This question is a math problem. From now on, I will think like A or B or (C)"
+    assert roles.strip(text) == (text, "")
+
+
+def test_brackets_inside_a_role_prompt_do_not_leak_its_letters():
+    text = "[This question is a math problem involving [A]. From now on, I will think like a teacher of (C).]"
+    _, answer = roles.strip(text)
+    assert "A" not in answer and "C" not in answer
+
+
+def test_a_role_prompt_over_several_lines_is_stripped():
+    text = "[This question is a math problem involving sums.\nFrom now on, I will think like a teacher.]\n\n(C)"
+    assert roles.strip(text)[1] == "(C)"
+
+
+def test_a_reply_cut_anywhere_inside_its_role_prompt_leaves_no_answer():
+    text = ROLES[0].text()
+    leaked = [text[:cut] for cut in range(1, len(text)) if roles.strip(text[:cut])[1]]
+    assert leaked == []
+
+
+def test_no_letter_of_a_role_prompt_is_read_as_an_answer():
+    capitals = (
+        "[This question is a biology problem involving (A) or D. From now on, I will think like a B or C expert.]"
+    )
+    for name in LETTERED:
+        b = benchmarks.BENCHMARKS[name]
+        for text in [capitals, capitals[:-1], *(role.text() for role in ROLES)]:
+            assert b.extract(roles.strip(text)[1]) is None
+        assert b.extract(roles.strip(f"{capitals} (C)")[1]) == "C"
+
+
+# --- the annotation prompt and its answer -------------------------------------------------------
+
+
+def test_the_annotation_prompt_holds_the_question_once_and_the_worked_example():
+    prompt = roles.annotation_prompt("  Why is the sky {blue}?\n")
+    assert prompt.count("Why is the sky {blue}?") == 1
+    assert prompt.endswith("Q: Why is the sky {blue}?")
+    assert roles.EXAMPLE_QUESTION in prompt
+    assert paper.EXAMPLES[0].removeprefix("A: ") in prompt
+
+
+def test_both_examples_of_figure_2_are_accepted():
+    maths, neuroscience = map(roles.parse_annotation, paper.EXAMPLES)
+    assert maths.question_description.endswith("involving basic arithmetic and logic.")
+    assert maths.role_description.startswith("an excellent math teacher who")
+    assert neuroscience.role_description.endswith("its cellular behaviors")
+
+
+Q = "This question is a math problem involving sums."
+R = "To better solve it, I will act as a teacher who counts"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [f"A: {Q} {R}.", f"{Q} {R}.", f"{Q} {R}", f"  A: {Q}\n\n{R}.\n", f"A:{Q}  {R}."],
+    ids=["as asked", "no A:", "no full stop", "line breaks", "no space after A:"],
+)
+def test_an_annotation_in_form_is_accepted(reply):
+    assert roles.parse_annotation(reply) == roles.Role(Q, "a teacher who counts")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "",
+        "I'm sorry, but I can't help with that.",
+        Q,
+        f"{R}.",
+        f"Sure! {Q} {R}.",
+        f"{Q} I will act as a teacher who counts.",
+        f"{Q} To better solve it, I will act as teacher.",
+        "This question is a [] problem involving []. To better solve it, I will act as a [] who [].",
+        "This question is about sums. " + R,
+    ],
+    ids=[
+        "empty",
+        "refusal",
+        "no role",
+        "no question",
+        "chatter",
+        "no joint",
+        "no article",
+        "the blank form",
+        "no kind",
+    ],
+)
+def test_an_annotation_out_of_form_is_refused_not_guessed(reply):
+    assert roles.parse_annotation(reply) is None
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "no brackets", Q, f"[{Q}]", f"[{Q} From now on, I will think like a teacher"]
+)
+def test_what_is_no_role_prompt_is_not_parsed(text):
+    assert roles.parse(text) is None
+
+
+def test_a_declined_question_gets_the_ai_assistant_in_the_same_form():
+    assert "AI assistant" in roles.DECLINED.role_description
+    assert roles.DECLINED.text().endswith(
+        "From now on, I will think like an AI assistant who is honest, kind and careful.]"
+    )
+    assert (
+        roles.parse_annotation(f"{roles.DECLINED_QUESTION} To better solve it, I will act as {roles.DECLINED_ROLE}.")
+        == roles.DECLINED
+    )
+
+
+NOUNS = {
+    "an excellent math teacher who can always explain": "teacher",
+    "a neuroscientist who specializes in the brain": "neuroscientist",
+    "a historian of science": "historian",
+    "a software engineer skilled in Python": "engineer",
+    "a chef experienced in small kitchens": "chef",
+    "a nutritionist specializing in sport": "nutritionist",
+    "a professional wedding planner with a calm voice": "planner",
+    "a TV critic, novelist and poet": "critic",
+    "a nurse-midwife at a city hospital": "nurse-midwife",
+    "an ER doctor.": "doctor",
+    "The biologist that discovered it": "biologist",
+    "a skilled carpenter who restores stairs": "carpenter",
+    "a trained nurse who explains doses": "nurse",
+    "a patient, friendly tutor who explains": "tutor",
+    "an in-house lawyer for a bank": "lawyer",
+}
+
+
+@pytest.mark.parametrize("description", NOUNS)
+def test_the_word_cloud_counts_the_head_noun_of(description):
+    assert roles.role_noun(description) == NOUNS[description]
+
+
+def test_every_packaged_role_has_a_noun():
+    assert [r for r in ROLES if not roles.role_noun(r.role_description)] == []
+
+
+def test_nothing_has_no_noun():
+    assert roles.role_noun("") is None
+
+
+def test_the_first_packaged_question_is_in_its_prompt():
+    first = lima.dialogues("packaged")[0]
+    assert first.question in roles.annotation_prompt(first.question)
