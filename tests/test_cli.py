@@ -9,9 +9,9 @@ import sys
 from collections import namedtuple
 
 import pytest
-
 import tiny
-from helpers import profiles, run
+
+from helpers import models, profiles, run
 from helpers.__main__ import main
 from helpers.data import SAMPLES
 from helpers.errors import UserError
@@ -25,7 +25,12 @@ def course(tmp_path, monkeypatch):
     for name in ("00_first.ipynb", "01_second.ipynb"):
         (tmp_path / "notebooks" / name).touch()
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(models, "fetch_default", no_model)
     return tmp_path
+
+
+def no_model(*_):
+    raise AssertionError("a command that should have been refused went on to load the real model")
 
 
 @pytest.fixture
@@ -159,7 +164,7 @@ def test_a_missing_file_of_dialogues_is_told_as_it_was_named(refused):
 def test_dialogues_without_a_server_to_annotate_them_are_told(course, capsys):
     (course / "mine.jsonl").write_text('{"conversations": ["Is this question new?", "Yes."]}\n')
     assert main(["annotate", "--data", "mine.jsonl", "--out", "out"]) == 2
-    out, err = capsys.readouterr()
+    err = capsys.readouterr().err
     assert err.startswith("1 of 1 questions have no annotation yet") and len(err.splitlines()) == 1
     assert not (course / "out" / "lima_role.jsonl").exists()
 

@@ -179,3 +179,18 @@ def test_sorting_keeps_what_the_order_does_not_name_and_the_journal_stays_open(p
         answers.add({"key": "k3", "reply": "later"})
     assert [r["key"] for r in journal.read(path)] == ["k2", "k0", "k1", "k3"]
     assert {p.name for p in path.parent.iterdir()} == {"answers.jsonl"}
+
+
+def test_a_sort_that_is_stopped_half_way_leaves_the_journal_as_it_was(path, monkeypatch):
+    before = path.read_bytes()
+    dumps = json.dumps
+
+    def stopped(record, **options):
+        if record["key"] == "k1":
+            raise KeyboardInterrupt
+        return dumps(record, **options)
+
+    with pytest.raises(KeyboardInterrupt), Journal(path) as answers:
+        monkeypatch.setattr(json, "dumps", stopped)
+        answers.sort(["k2", "k1", "k0"])
+    assert path.read_bytes() == before

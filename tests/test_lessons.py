@@ -109,7 +109,9 @@ def test_scores_agree_with_answers(finished):
     for line in scores.itertuples():
         part = answers[(answers.arm == line.arm) & (answers.benchmark == line.benchmark)]
         assert (len(part), part.correct.sum(), part.prediction.isna().sum()) == (line.n, line.correct, line.unparsed)
-        assert line.low <= line.accuracy <= line.high and line.accuracy == pytest.approx(line.correct / line.n, abs=1e-4)
+        assert line.low <= line.accuracy <= line.high and line.accuracy == pytest.approx(
+            line.correct / line.n, abs=1e-4
+        )
 
 
 def test_every_lesson_ran_to_its_end_without_warnings_and_records_its_numbers(finished):
@@ -171,7 +173,17 @@ def test_lessons_02_and_03_run_alone_on_real_data(fresh, real_data, finished):
 def test_the_command_scores_real_questions_of_all_eight_benchmarks(real_data, tmp_path, finished, capsys):
     from helpers.__main__ import main
 
-    arguments = ["score", "--model", profiles.DEFAULT_MODEL, "--benchmarks", "all", "--limit", "8", "--out", str(tmp_path)]
+    arguments = [
+        "score",
+        "--model",
+        profiles.DEFAULT_MODEL,
+        "--benchmarks",
+        "all",
+        "--limit",
+        "8",
+        "--out",
+        str(tmp_path),
+    ]
     assert main(arguments) == 0
     scores = score.read_csv(tmp_path / "scores.csv")
     assert list(scores.n) == [8] * 8 and set(scores.arm) == {"base"}

@@ -23,12 +23,23 @@ def test_every_packaged_annotation_is_read_back_from_its_role_prompt(design):
         assert roles.parse(role.text(design)) == role
 
 
-def test_design_8_is_worded_as_in_the_paper():
-    text = roles.render("This question is a chemistry problem involving acids.", "a chemist who teaches", 8)
-    assert (
-        text
-        == "[This question is a chemistry problem involving acids. From now on, I will think like a chemist who teaches.]"
-    )
+TABLE_3 = {  # as printed in the paper
+    1: "[Question Description].",
+    2: "[Question Description]. As a result, I will solve it like [Role Description].",
+    3: "[Question Description]. Therefore, I will answer it as [Role Description].",
+    4: "[Question Description]. To solve this problem, I will act as [Role Description].",
+    5: "[Question Description]. So I will become [Role Description].",
+    6: "[Question Description]. Fortunately, I am [Role Description].",
+    7: "[Question Description]. For this reason, I will be [Role Description].",
+    8: "[Question Description]. From now on, I will think like [Role Description].",
+}
+
+
+@pytest.mark.parametrize("design", TABLE_3)
+def test_a_design_is_worded_as_in_table_3(design):
+    question, person = "This question is a chemistry problem involving acids", "a chemist who teaches"
+    sentence = TABLE_3[design].replace("[Question Description]", question).replace("[Role Description]", person)
+    assert roles.render(f"{question}.", person, design) == f"[{sentence}]"
 
 
 def test_design_0_is_no_role_prompt_and_design_1_only_describes_the_question():
@@ -62,7 +73,8 @@ def test_strip_takes_the_whole_role_prompt_and_leaves_the_whole_answer(design):
 
 
 def test_a_reply_without_a_role_prompt_is_all_answer():
-    assert roles.strip(" Cells move. [see page 3]\n") == (None, "Cells move. [see page 3]")
+    answer = "Cells move. [see page 3]"
+    assert roles.strip(f" {answer}\n") == (None, answer)
     assert roles.strip("") == (None, "")
 
 

@@ -1,4 +1,5 @@
 """Model-written code cannot harm the host, and cannot make a wrong answer count as right."""
+
 import http.server
 import os
 import shutil
@@ -22,9 +23,11 @@ def check(candidate):
 check(plus_one)
 """
 HONEST = "def plus_one(n):\n    return n + 1\n" + TESTS
-KINDS = [kind for kind, tool in (("bubblewrap", "bwrap"), ("unshare", "unshare"))
-         if sys.platform == "linux" and shutil.which(tool)
-         and sandbox._run(kind, sandbox.PROBE, 10, 256).passed]
+KINDS = [
+    kind
+    for kind, tool in (("bubblewrap", "bwrap"), ("unshare", "unshare"))
+    if sys.platform == "linux" and shutil.which(tool) and sandbox._run(kind, sandbox.PROBE, 10, 256).passed
+]
 CANARY = "SANDBOX-CANARY"
 
 
@@ -263,28 +266,34 @@ def plus_one(n): return n + 1
 """).passed
 
 
-@pytest.mark.parametrize("body, reason", [
-    ("def plus_one(n):\n    return n\n", "failed: AssertionError"),
-    ("def plus_one(n):\n    return n / 0\n", "failed: ZeroDivisionError"),
-    ("def plus_one(n):\n", "failed: IndentationError"),
-    ("while True: pass\n", "timed out"),
-    ("x = 'a' * 10**10\n", "memory"),
-    ("import sys\nsys.exit(0)\n", "failed: SystemExit"),
-    ("import os\nos._exit(0)\n", "failed: the candidate ended its process"),
-])
+@pytest.mark.parametrize(
+    "body, reason",
+    [
+        ("def plus_one(n):\n    return n\n", "failed: AssertionError"),
+        ("def plus_one(n):\n    return n / 0\n", "failed: ZeroDivisionError"),
+        ("def plus_one(n):\n", "failed: IndentationError"),
+        ("while True: pass\n", "timed out"),
+        ("x = 'a' * 10**10\n", "memory"),
+        ("import sys\nsys.exit(0)\n", "failed: SystemExit"),
+        ("import os\nos._exit(0)\n", "failed: the candidate ended its process"),
+    ],
+)
 def test_the_reason_says_in_one_line_what_went_wrong(body, reason, isolation):
     assert score(body, timeout=1.0) == sandbox.Outcome(False, reason)
 
 
-@pytest.mark.parametrize("body", [
-    "def plus_one(n):\n    print('thinking ...' * 10000)\n    return n + 1\n",
-    "import tempfile\ndef plus_one(n):\n    f = tempfile.TemporaryFile()\n    f.write(b'x' * 10**6)\n"
-    "    return n + 1\n",
-    "from dataclasses import dataclass\n@dataclass\nclass P:\n    n: 'int'\ndef plus_one(n):\n"
-    "    return P(n).n + 1\n",
-    "import math, re, collections, itertools, hashlib, decimal, typing\n"
-    "def check(c): return 1\ndef plus_one(n):\n    return n + 1\n",
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "def plus_one(n):\n    print('thinking ...' * 10000)\n    return n + 1\n",
+        "import tempfile\ndef plus_one(n):\n    f = tempfile.TemporaryFile()\n    f.write(b'x' * 10**6)\n"
+        "    return n + 1\n",
+        "from dataclasses import dataclass\n@dataclass\nclass P:\n    n: 'int'\ndef plus_one(n):\n"
+        "    return P(n).n + 1\n",
+        "import math, re, collections, itertools, hashlib, decimal, typing\n"
+        "def check(c): return 1\ndef plus_one(n):\n    return n + 1\n",
+    ],
+)
 def test_an_honest_program_passes(body, isolation):
     assert score(body) == sandbox.Outcome(True, "passed")
 
@@ -301,8 +310,10 @@ assert len(PROBLEMS) == 12
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p["task_id"])
 def test_a_canonical_solution_passes_and_a_wrong_one_fails(problem, isolation):
     def scored(completion):
-        return sandbox.run(f"{problem['prompt']}{completion}\n{problem['test']}\n"
-                           f"check({problem['entry_point']})", timeout=3)
+        return sandbox.run(
+            f"{problem['prompt']}{completion}\n{problem['test']}\ncheck({problem['entry_point']})", timeout=3
+        )
+
     assert scored(problem["canonical_solution"]) == sandbox.Outcome(True, "passed")
     assert scored("    return None\n").passed is False
 
@@ -314,15 +325,17 @@ def test_without_isolation_nothing_runs_and_the_message_says_what_to_do(monkeypa
     assert "\n" not in str(missing.value) and not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("body, passed", [
-    ("def plus_one(n):\n    return n + 1\n", True),
-    ("def plus_one(n):\n    return n\n", False),
-    ("import sys\nsys.exit(0)\n", False),
-    ("while True: pass\n", False),
-    ("import os\nkey = os.environ['OPENAI_API_KEY']\ndef plus_one(n): return n + 1\n", False),
-])
-def test_unsandboxed_still_scores_right_with_limits_and_an_empty_environment(
-        body, passed, monkeypatch, home):
+@pytest.mark.parametrize(
+    "body, passed",
+    [
+        ("def plus_one(n):\n    return n + 1\n", True),
+        ("def plus_one(n):\n    return n\n", False),
+        ("import sys\nsys.exit(0)\n", False),
+        ("while True: pass\n", False),
+        ("import os\nkey = os.environ['OPENAI_API_KEY']\ndef plus_one(n): return n + 1\n", False),
+    ],
+)
+def test_unsandboxed_still_scores_right_with_limits_and_an_empty_environment(body, passed, monkeypatch, home):
     monkeypatch.setattr(sandbox, "available", lambda: None)
     assert sandbox.run(body + TESTS, timeout=1.0, memory_mb=128, unsandboxed=True).passed is passed
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+# Threads of PyTorch that wait must sleep, not spin: with a browser or a second kernel beside it, a spinning
+# one loses half its speed. Read when torch is first imported, so it is set before anything else.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 __version__ = "0.1.0"
 
 

@@ -82,10 +82,14 @@ def finetune(
     """Tune the profile's model on LIMA or LIMA-Role."""
     from . import finetune as finetune_
     from . import models, profiles
+    from .data import source_for
     from .run import Run
 
     settings = profiles.get(profile)
     models.need_device(settings)
+    source_for(settings.source)
+    if arm not in finetune_.ARMS:
+        raise UserError(f"unknown arm {arm!r}: choose lima or role")
     data = finetune_.load_rows(rows) if rows else Run(settings, out.parent).annotated()
     finetune_.finetune(settings, arm, data, out, seed)
 
@@ -129,7 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
-    arguments = [a for a in arguments if a != "--debug"]
+    arguments = [a for a in arguments if a != "--debug"] or ["--help"]
     try:
         return app(arguments, standalone_mode=False) or 0
     except UserError as error:

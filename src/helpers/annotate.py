@@ -51,13 +51,15 @@ def annotate(
         for attempt in range(1, ATTEMPTS + 1):
             asked = [d for d in dialogues if _needs_asking(answers, d, chat, attempt)]
             if not asked:
-                break
+                continue
             if chat is None:
                 raise UserError(
                     f"{len(asked)} of {len(dialogues)} questions have no annotation yet and no annotator is at hand: "
                     "set OPENAI_API_KEY, or give --base-url and --model"
                 )
             _ask(asked, answers, chat, attempt, say)
+        names = [PACKAGED_ANNOTATOR, *([chat.name] if chat else [])]
+        answers.sort(key(n, d.question, a) for d in dialogues for n in names for a in range(1, ATTEMPTS + 1))
         rows = [_row(d, answers, chat) for d in dialogues]
     temporary = out / "lima_role.jsonl.tmp"
     temporary.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), encoding="utf-8")
@@ -97,8 +99,15 @@ def _find(answers: journal.Journal, dialogue: Dialogue, chat: EndpointChat | Non
 
 
 def _needs_asking(answers: journal.Journal, dialogue: Dialogue, chat: EndpointChat | None, attempt: int) -> bool:
-    record = _find(answers, dialogue, chat)
-    return record is None or (attempt > 1 and outcome(record) == "malformed" and chat is not None)
+    """Whether this attempt is still to be made: the first where nothing is known, a later one after a malformed reply."""
+    if answers.get(key(PACKAGED_ANNOTATOR, dialogue.question)):
+        return False
+    if chat is None:
+        return True
+    if answers.get(key(chat.name, dialogue.question, attempt)):
+        return False
+    before = answers.get(key(chat.name, dialogue.question, attempt - 1)) if attempt > 1 else None
+    return attempt == 1 or (before is not None and outcome(before) == "malformed")
 
 
 def outcome(record: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 
 import pandas as pd
 
-from . import benchmarks, models, paper, run, score
+from . import benchmarks, models, paper, profiles, run, score
 from .errors import UserError
 from .profiles import DEFAULT_MODEL
 from .run import Run
@@ -47,8 +47,8 @@ def run_lessons(
 ) -> Path:
     """Execute lessons into the run folder and return its report, index.html."""
     notebooks = lessons(wanted)
+    models.need_device(profiles.get(profile, **overrides))
     this = run.open_run(profile, out, **overrides)
-    models.need_device(this.profile)
     (this.folder / "manifest.json").unlink(missing_ok=True)  # an unfinished run has none
     began = time.time()
     if this.profile.model == DEFAULT_MODEL:

@@ -22,6 +22,10 @@ from .errors import UserError
 from .profiles import Profile
 
 ARMS = ("lima", "role")
+TRAINING = (  # the settings of a profile that a model depends on
+    "name model dtype learning_rate batch_size device_batch_size epochs max_steps max_tokens betas weight_decay "
+    "attention_dropout lora quantized gradient_checkpointing design"
+).split()
 IGNORED = -100  # label of a token outside the loss (torch's cross_entropy)
 
 
@@ -119,7 +123,7 @@ def finetune(
     recipe = {
         "arm": arm,
         "seed": seed,
-        "profile": {k: v for k, v in profile.describe().items() if k not in ("questions", "deviations")},
+        "profile": {k: v for k, v in profile.describe().items() if k in TRAINING},
         "data": hashlib.sha256(json.dumps(list(rows), sort_keys=True).encode()).hexdigest(),
     }
     recipe = json.loads(json.dumps(recipe))  # tuples become lists, as they are read back

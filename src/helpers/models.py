@@ -118,6 +118,7 @@ def load(profile: Profile, name: str | None = None, dtype: str | None = None) ->
     A folder with an adapter (QLoRA) loads its base model first. Remote code and pickled weights are refused.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     need_device(profile)
@@ -125,7 +126,11 @@ def load(profile: Profile, name: str | None = None, dtype: str | None = None) ->
     where = resolve(name or profile.model)
     adapter = Path(where) / "adapter_config.json"
     base = resolve(json.loads(adapter.read_text())["base_model_name_or_path"]) if adapter.is_file() else where
-    options: dict[str, Any] = {"dtype": getattr(torch, dtype or profile.dtype), "use_safetensors": True}
+    options: dict[str, Any] = {
+        "dtype": getattr(torch, dtype or profile.dtype),
+        "use_safetensors": True,
+        "trust_remote_code": False,
+    }
     if profile.quantized:
         from transformers import BitsAndBytesConfig
 
@@ -139,10 +144,10 @@ def load(profile: Profile, name: str | None = None, dtype: str | None = None) ->
         options["device_map"] = {"": 0}
     with quiet_transformers():
         try:
-            tokenizer = AutoTokenizer.from_pretrained(where)
+            tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
             model = AutoModelForCausalLM.from_pretrained(base, **options)
-        except OSError as error:
-            reason = str(error).strip().splitlines()[0][:160]
+        except (OSError, ValueError, SafetensorError) as error:  # missing, of an unknown kind, damaged
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
             raise UserError(
                 f"could not load {name or profile.model!r} ({reason}): check the name or the network"
             ) from error

@@ -109,7 +109,7 @@ def domains(answers: pd.DataFrame, first: str = "lima", second: str = "role") ->
     left.text(25.8, -0.75, "random guessing", fontsize=8.5, va="bottom")
     left.set_yticks(y, [f"{d}  (n={n})" for d, n in zip(table.index, table.n)])
     left.set(xlabel="accuracy (%)", xlim=(-2, 102), ylim=(-0.8, len(table) - 0.4), title="Accuracy, 95 % interval")
-    left.legend(loc="lower right", fontsize=9)
+    left.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncols=2, fontsize=9)
     right.axvline(0, color=INK, linewidth=1)
     right.hlines(y, 100 * table.low, 100 * table.high, color=INK, linewidth=2.2, alpha=0.45)
     right.plot(100 * table.difference, y, "D", color=INK, markersize=6)

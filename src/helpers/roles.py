@@ -92,6 +92,7 @@ def render(question_description: str, role_description: str, design: int = 8) ->
     return f"[{sentence}]" if sentence else ""
 
 
+_OPENING = "[This question is"
 _SPAN = re.compile(r"\s*\[(This question is[^\[\]]*)\]")
 _JOINTS = [re.escape(d.split("{q}")[1].split("{r}")[0].strip()) for n, d in DESIGNS.items() if n >= 2]
 _FORM = re.compile(rf"(This question is [^.]+\..*?)\s*(?:{'|'.join(_JOINTS)})\s+(.+?)\.?$")
@@ -105,14 +106,15 @@ def strip(text: str) -> tuple[str | None, str]:
     """
     if match := _SPAN.match(text):
         return f"[{match[1]}]", text[match.end() :].strip()
-    if text.lstrip().startswith("[This question is"):
+    start = text.lstrip()
+    if start.startswith(_OPENING) or (start and _OPENING.startswith(start)):
         return text.strip(), ""
     return None, text.strip()
 
 
 def parse(role_text: str | None) -> Role | None:
-    """The two descriptions in a role prompt of designs 2 to 8; None when it is missing or not well-formed."""
-    if not role_text or not (role_text.startswith("[") and role_text.endswith("]")):
+    """The two descriptions in a role prompt of designs 2 to 8; None when it is missing (also pandas' NA) or not well-formed."""
+    if not isinstance(role_text, str) or not (role_text.startswith("[") and role_text.endswith("]")):
         return None
     match = _FORM.fullmatch(role_text[1:-1].strip())
     return Role(match[1], match[2]) if match else None
@@ -120,7 +122,8 @@ def parse(role_text: str | None) -> Role | None:
 
 # A description goes on after the noun with one of these; the noun stands before it.
 _AFTER = re.compile(
-    r"\b(?:who|that|which|whose|with|specialis\w+|specializ\w+|of|in|for|at|from|on|skilled|trained|experienced in)\b|,"
+    r"\b(?:who|that|which|whose|with|of|in|for|at|from|on|to)\b(?!-)|,(?:\s+(?:an?|the|skilled|trained|experienced)\b|(?=[^,]* and ))"
+    r"|\b(?:specialis|specializ)\w+\b|\b(?:skilled|trained|experienced)\s+(?:in|at|as|with)\b"
 )
 
 
@@ -128,8 +131,15 @@ def role_noun(role_description: str) -> str | None:
     """The head noun of a role description, lower-cased and singular: "an excellent math teacher who ..." -> "teacher".
 
     Rule: drop the article, cut at the first word that starts a complement ("who", "of", "specializing", ...),
-    and take the last word before the cut.
+    take the last word before the cut, and drop a plural ending.
     """
     words = re.sub(r"^(an?|the)\s+", "", role_description.strip().lower())
     head = re.findall(r"[a-z][a-z-]*", _AFTER.split(words)[0])
-    return head[-1] if head else None
+    return _singular(head[-1]) if head else None
+
+
+def _singular(noun: str) -> str:
+    if noun.endswith("ies") and len(noun) > 4:
+        return noun[:-3] + "y"
+    plural = noun.endswith("s") and not noun.endswith(("ss", "us", "is", "ics")) and len(noun) > 3
+    return noun[:-1] if plural else noun

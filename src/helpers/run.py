@@ -159,11 +159,18 @@ def start(profile: str = "cpu", folder: str | None = None, **overrides: Any) -> 
 def open_run(profile: str, folder: str | Path | None = None, **overrides: Any) -> Run:
     """As `start`, without printing. Refuses a folder that belongs to another profile, or a disk without room."""
     settings = profiles.get(profile, **overrides)
+    source_for(settings.source)
     path = Path(folder) if folder else root() / "runs" / profile
     marker = path / "profile.json"
     mine = {"profile": profile, "overrides": json.loads(json.dumps(overrides))}
     if marker.is_file():
-        if (theirs := json.loads(marker.read_text())) != mine:
+        try:
+            theirs = json.loads(marker.read_text())
+        except ValueError:
+            raise UserError(
+                f"{path.name}/profile.json is damaged: remove it if the folder is yours, or use --out"
+            ) from None
+        if theirs != mine:
             raise UserError(
                 f"{path.name} belongs to profile {theirs['profile']!r} {theirs['overrides'] or ''}".rstrip()
                 + f", not {profile!r} {overrides or ''}".rstrip()

@@ -43,15 +43,28 @@ def shuffled(items: list[str], row_key: str, seed: int) -> list[str]:
 def letter(text: str, letters: str) -> str | None:
     """The option a reply declares, or None.
 
-    In this order: a letter right at the start ("(B).", "B) mall", "B"), "answer is (B)", the only
-    bracketed letter, the only lone capital. The article in "A bank" is not an answer.
+    In this order: the last "answer is (B)"; a letter right at the start ("(B).", "B) mall", "B"); the only
+    bracketed letter; the only lone capital. The article in "A bank", the first letter of "B-cells" and a
+    letter that is only ruled out ("not A", "neither A nor B") are not answers.
     """
-    option = rf"\(?([{letters}])\)?(?![\w'’])(?! [a-z])"
-    for pattern in (rf"[\s:*\"'.,-]*(?:option\s+)?{option}", rf".*?\banswer(?: is)?[\s:*\"']*{option}"):
-        if match := re.match(pattern, text, re.DOTALL | re.IGNORECASE if "answer" in pattern else re.DOTALL):
-            return match[1].upper()
-    for pattern in (rf"\(([{letters}])\)", rf"(?<![\w'’]){option}"):
+    text = re.sub(r"among A through [A-F]", "", text)  # the question of stage 2, repeated
+    one = rf"(?<![\w'’+-])\(?([{letters}])\)?(?![\w'’+-])"
+    article = r"(?:(?<!A)|(?! (?!because|since|as )\w))"  # "A bank" is a bank, "A because ..." is an answer
+    if declared := re.findall(
+        rf"(?i:\banswer(?: is)?)[\s:*\"']*(?:\(([{letters}])\)|([{letters}])(?![\w'’+-]){article})", text
+    ):
+        return "".join(declared[-1])
+    if re.search(rf"(?i:\b(?:not|neither|nor|except)) (?:option )?{one}", text):
+        return None
+    start = r"[\s:*\"'.,-]*(?:[Oo]ption )?"
+    if match := re.match(
+        rf"{start}(?:\(?([{letters}])[).:,;]|([{letters}])(?=\s*$|\n)|([{letters.replace('A', '')}]) )", text
+    ):
+        return "".join(filter(None, match.groups()))
+    for pattern in (rf"\(([{letters}])\)", one + article):
         found = set(re.findall(pattern, text))
         if len(found) == 1:
             return found.pop()
+        if found:
+            return None
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 from . import common
 
@@ -34,13 +35,13 @@ def chance(row: common.Row) -> float:
 
 def extract(text: str) -> str | None:
     """The first number, without thousands separators, unit or trailing zeros: "$1,080.00" -> "1080"."""
-    match = re.search(r"-?\d[\d,]*(?:\.\d+)?", text)
+    match = re.search(r"-?(?:\d[\d,]*(?:\.\d+)?|\.\d+)", text)
     return _plain(match[0]) if match else None
 
 
 def _plain(number: str) -> str:
-    value = float(number.strip().replace(",", ""))
-    return str(int(value)) if value == int(value) else str(value)
+    exact = format(Decimal(number.strip().replace(",", "")), "f")
+    return (exact.rstrip("0").rstrip(".") if "." in exact else exact) or "0"
 
 
 def correct(row: common.Row, text: str) -> bool:

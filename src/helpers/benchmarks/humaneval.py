@@ -51,14 +51,24 @@ def extract(text: str) -> str | None:
 
 
 def program(row: common.Row, code: str) -> str:
-    """The candidate with the problem's own imports before it and its unit tests behind it."""
+    """The candidate behind whatever the prompt defines before it, with the unit tests at the end."""
+    start = row["prompt"].index(f"def {row['entry_point']}(")
     if f"def {row['entry_point']}(" in code:
-        imports = "\n".join(line for line in row["prompt"].splitlines() if line.startswith(("import ", "from ")))
-        candidate = f"{imports}\n{code}"
-    else:  # a bare body continues the prompt; it may have lost its indentation on the way
-        body = code if code.startswith((" ", "\t")) else textwrap.indent(code, "    ")
-        candidate = row["prompt"] + body
+        candidate = row["prompt"][:start] + code
+    else:
+        candidate = row["prompt"] + _indented(row["prompt"], code)
     return f"{candidate}\n\n{row['test']}\n\ncheck({row['entry_point']})\n"
+
+
+def _indented(prompt: str, body: str) -> str:
+    """A bare body as the prompt needs it: replies lose the white space before their first line, or before every line."""
+    for attempt in (body, "    " + body, textwrap.indent(body, "    ")):
+        try:
+            compile(prompt + attempt, "candidate", "exec")
+        except (SyntaxError, ValueError):
+            continue
+        return attempt
+    return body
 
 
 def correct(row: common.Row, text: str) -> bool:

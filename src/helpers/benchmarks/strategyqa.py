@@ -42,7 +42,7 @@ def chance(row: common.Row) -> float:
 
 def extract(text: str) -> str | None:
     """ "yes" or "no", whichever is said first."""
-    match = re.search(r"\b(yes|no)\b", text.lower())
+    match = re.search(r"\b(yes|no)\b", text.lower().replace("(yes or no)", ""))  # the question of stage 2, repeated
     return match[1] if match else None
 
 

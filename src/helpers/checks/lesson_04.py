@@ -20,7 +20,10 @@ def _numbers(value: Any, names: tuple[str, ...]) -> tuple[float, ...]:
         numbers = ()
     expect(len(numbers) == len(names), f"Return {len(names)} numbers ({', '.join(names)}), not {value!r:.80}.")
     for name, number in zip(names, numbers):
-        expect(math.isfinite(number), f"Your {name} is {number}: did you divide by a count of zero, or keep missing values?")
+        expect(
+            math.isfinite(number),
+            f"Your {name} is {number}: did you divide by a count of zero, or keep missing values?",
+        )
     return numbers
 
 
@@ -49,8 +52,13 @@ def paired(student: Callable[[pd.DataFrame], tuple[int, int, float]]) -> str:
         (gained, lost) != (5, 3),
         "You count all right answers of each arm. Gained are those of `role` that `lima` got wrong, and vice versa.",
     )
-    expect((gained, lost) == (3, 1), f"Of 8 questions `role` alone is right on 3, `lima` alone on 1; you say {gained:g} and {lost:g}.")
-    expect(not _close(difference, 25), "The counts are right, the difference is in percent: return a share (0.25, not 25).")
+    expect(
+        (gained, lost) == (3, 1),
+        f"Of 8 questions `role` alone is right on 3, `lima` alone on 1; you say {gained:g} and {lost:g}.",
+    )
+    expect(
+        not _close(difference, 25), "The counts are right, the difference is in percent: return a share (0.25, not 25)."
+    )
     expect(not _close(difference, 2), "The difference is an accuracy: divide gained − lost by the number of questions.")
     expect(
         not _close(difference, 0.5),
@@ -104,11 +112,18 @@ def balanced(student: Callable[[pd.DataFrame], float]) -> str:
     )
     expect(not _close(value, 100 * macro), "Return a share (0.54), not percent.")
     expect(not _close(value, 3 * macro), "You add the domains' accuracies up: divide by the number of domains.")
-    expect(not _close(value, 5 / 3), "You average the *counts* of right answers: turn each domain's count into a share first.")
+    expect(
+        not _close(value, 5 / 3),
+        "You average the *counts* of right answers: turn each domain's count into a share first.",
+    )
     expect(not _close(value, 1 / 2), "That is the median of the domains; the macro average is their mean.")
-    expect(_close(value, macro), f"Domains with accuracies 1/8, 1 and 1/2 have the mean {macro:.4f}; you say {value:.4f}.")
+    expect(
+        _close(value, macro), f"Domains with accuracies 1/8, 1 and 1/2 have the mean {macro:.4f}; you say {value:.4f}."
+    )
     more = pd.DataFrame({"group": ["a", "a", "b"], "correct": [1, 0, 0]})
-    expect(_close(float(student(more)), 0.25), "Right for three domains, wrong for two: did you write the 3 into the code?")
+    expect(
+        _close(float(student(more)), 0.25), "Right for three domains, wrong for two: did you write the 3 into the code?"
+    )
     return "every domain has one vote, however many questions it has"
 
 
@@ -126,10 +141,15 @@ def false_alarms(student: Callable[..., tuple[float, float]]) -> str:
         "That is the share of single p-values, which stays near the level however many domains there are. "
         "Ask of each experiment whether *any* of its domains is below.",
     )
-    expect(not _close(plain, below.any(axis=0).mean()), "You went along the wrong axis: experiments are the rows (axis=1).")
+    expect(
+        not _close(plain, below.any(axis=0).mean()), "You went along the wrong axis: experiments are the rows (axis=1)."
+    )
     expect(not _close(plain, 3), "You count experiments: divide by their number.")
     expect(not _close(plain, 60), "Return shares (0.6), not percent.")
-    expect(not _close(plain, below.all(axis=1).mean()), "You ask that *all* domains are below; one is enough to fool a reader.")
+    expect(
+        not _close(plain, below.all(axis=1).mean()),
+        "You ask that *all* domains are below; one is enough to fool a reader.",
+    )
     expect(
         not _close(plain, 1 - 0.95**4) and not _close(plain, 1 - 0.95**10),
         "That is the formula for independent tests. It is a good check, but count what the array says.",

@@ -27,20 +27,45 @@ def role_noun(student: Callable[[str], str | None]) -> str:
     expect(found != "who", "You return 'who': cut *before* the word that starts the complement, not after it.")
     expect(found != "explanations", "You take the last word of the whole description: cut it at 'who' first.")
     expect(found != "math", "You take the last word but one: the noun is the word right before 'who'.")
-    expect(found not in (plain, "excellent math teacher", "math teacher"), "Return the last word of the head only: 'teacher'.")
+    expect(
+        found not in (plain, "excellent math teacher", "math teacher"),
+        "Return the last word of the head only: 'teacher'.",
+    )
     expect(found == "teacher", f"{plain!r} gives {found!r} instead of 'teacher'.")
 
-    _noun(student, "an expert in chemistry", "expert", "'in', 'of', 'for' and the like start a complement, as 'who' does.")
+    _noun(
+        student, "an expert in chemistry", "expert", "'in', 'of', 'for' and the like start a complement, as 'who' does."
+    )
     _noun(student, "a historian of the early republic who reads closely", "historian", "Cut at the *first* such word.")
     _noun(student, "a chemist with a laboratory of her own", "chemist", "'with' starts a complement, too.")
     _noun(student, "a software engineer specializing in databases", "engineer", "'specializing' starts a complement.")
     _noun(student, "an economist that follows markets", "economist", "'that' starts a complement, as 'who' does.")
     _noun(student, "A Physics Professor who enjoys questions", "professor", "Lower-case the description first.")
-    _noun(student, "experts who know the law", "expert", "The same role in the plural is the same noun: drop the final 's'.")
+    _noun(
+        student,
+        "experts who know the law",
+        "expert",
+        "The same role in the plural is the same noun: drop the final 's'.",
+    )
     _noun(student, "a boss who delegates", "boss", "The final 's' of 'boss' is no plural: keep it after another 's'.")
-    _noun(student, "a highly skilled lawyer who knows contracts", "lawyer", "'skilled' comes before a noun here: do not cut there.")
-    _noun(student, "a botanist who works in the field for a museum", "botanist", "Cut at the *first* of these words, not the last.")
-    _noun(student, "a window cleaner who works at height", "cleaner", "Compare whole words: 'window' only *contains* 'in'.")
+    _noun(
+        student,
+        "a highly skilled lawyer who knows contracts",
+        "lawyer",
+        "'skilled' comes before a noun here: do not cut there.",
+    )
+    _noun(
+        student,
+        "a botanist who works in the field for a museum",
+        "botanist",
+        "Cut at the *first* of these words, not the last.",
+    )
+    _noun(
+        student,
+        "a window cleaner who works at height",
+        "cleaner",
+        "Compare whole words: 'window' only *contains* 'in'.",
+    )
     _noun(student, "a retired judge", "judge", "Without a complement, the last word is the head.")
     _noun(student, "a retired judge.", "judge", "Strip the punctuation.")
     _noun(student, "a nurse, trained in first aid", "nurse", "A comma ends the head, too.")
@@ -140,7 +165,9 @@ def distinct_share(student: Callable[[Sequence[str | None]], float]) -> str:
     for empty in (None, ""):
         value = float(student(["[I am a chemist.]", "[I am a judge.]", empty, empty]))
         expect(not near(0.75), f"{empty!r} is the absence of a role, not a third role.")
-        expect(not near(1.0), f"Answers without a role ({empty!r}) count below the line: a silent model is not diverse.")
+        expect(
+            not near(1.0), f"Answers without a role ({empty!r}) count below the line: a silent model is not diverse."
+        )
         expect(near(0.5), f"2 roles in 4 answers, two of them without a role ({empty!r}), are 0.5; you say {value:g}.")
     value = float(student(["[I am a Chemist.]", "[I am a chemist.]"]))
     expect(near(0.5), "'Chemist' and 'chemist' are the same role: compare in lower case.")
@@ -149,6 +176,8 @@ def distinct_share(student: Callable[[Sequence[str | None]], float]) -> str:
     try:
         value = float(student([]))
     except ZeroDivisionError:
-        raise Mistake("No answers at all stop your code with a division by zero: return 0.0 for an empty list.") from None
+        raise Mistake(
+            "No answers at all stop your code with a division by zero: return 0.0 for an empty list."
+        ) from None
     expect(near(0.0), f"For an empty list return 0.0, not {value:g}.")
     return "different roles over all answers, the silent ones included"

@@ -19,8 +19,11 @@ SOURCES = ("packaged", "local", "hub")
 
 
 def source_for(preferred: str) -> str:
-    """The source to read: SPT_DATA goes before whatever the profile prefers."""
-    return "local" if os.environ.get("SPT_DATA") else preferred
+    """The source to read: SPT_DATA goes before whatever the profile prefers; a wrong SPT_DATA is told at once."""
+    if not os.environ.get("SPT_DATA"):
+        return preferred
+    local_folder()
+    return "local"
 
 
 def local_folder() -> Path:
@@ -36,7 +39,8 @@ def local_folder() -> Path:
 def read_jsonl(path: Path, required: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     """All rows of a .jsonl or .jsonl.gz file; UserError names the file and line of the first damaged one."""
     if not path.is_file():
-        raise UserError(f"missing data file {path.parent.name}/{path.name}: see docs/DATA.md for where it belongs")
+        shown = f"{path.parent.name}/{path.name}".lstrip("/")
+        raise UserError(f"missing data file {shown}: see docs/DATA.md for where it belongs")
     rows = []
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8") as file:
