@@ -123,7 +123,9 @@ def _row(dialogue: Dialogue, answers: journal.Journal, chat: EndpointChat | None
     record = _find(answers, dialogue, chat)
     if record is None:
         raise UserError(f"no annotation for dialogue {dialogue.id}: run annotate again")
-    role = roles.parse_annotation(record["reply"]) or roles.DECLINED  # declined: the hand-written "AI assistant"
+    what = outcome(record)  # declined: the hand-written "AI assistant"; out of form: the same, of an unknown question
+    fallback = roles.DECLINED if what == "declined" else roles.UNKNOWN
+    role = roles.parse_annotation(record["reply"]) or fallback
     return {
         "id": dialogue.id,
         "source": dialogue.source,
@@ -134,7 +136,7 @@ def _row(dialogue: Dialogue, answers: journal.Journal, chat: EndpointChat | None
             "text": role.text(),
         },
         "annotator": record["annotator"],
-        "outcome": outcome(record),
+        "outcome": what,
     }
 
 

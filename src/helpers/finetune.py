@@ -23,9 +23,10 @@ from .profiles import Profile
 
 ARMS = ("lima", "role")
 TRAINING = (  # the settings of a profile that a model depends on
-    "name model dtype learning_rate batch_size device_batch_size epochs max_steps max_tokens betas weight_decay "
-    "attention_dropout lora quantized gradient_checkpointing design"
-).split()
+    *("name", "model", "dtype", "learning_rate", "batch_size", "device_batch_size", "epochs", "max_steps"),
+    *("max_tokens", "betas", "weight_decay", "attention_dropout", "lora", "quantized"),
+    *("gradient_checkpointing", "design"),
+)
 IGNORED = -100  # label of a token outside the loss (torch's cross_entropy)
 
 

@@ -52,6 +52,10 @@ DECLINED_QUESTION = "This question is a sensitive request involving possible har
 DECLINED_ROLE = "an AI assistant who is honest, kind and careful"
 
 
+# For replies out of form that stay so when asked again: the same role, and nothing said of the question.
+UNKNOWN_QUESTION = "This question is a request involving a topic that nobody has described yet."
+
+
 @dataclass(frozen=True)
 class Role:
     question_description: str  # "This question is a ... problem involving ...."
@@ -62,6 +66,7 @@ class Role:
 
 
 DECLINED = Role(DECLINED_QUESTION, DECLINED_ROLE)
+UNKNOWN = Role(UNKNOWN_QUESTION, DECLINED_ROLE)
 
 
 def annotation_prompt(question: str) -> str:

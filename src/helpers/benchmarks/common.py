@@ -47,7 +47,7 @@ def letter(text: str, letters: str) -> str | None:
     bracketed letter; the only lone capital. The article in "A bank", the first letter of "B-cells" and a
     letter that is only ruled out ("not A", "neither A nor B") are not answers.
     """
-    text = re.sub(r"among A through [A-F]", "", text)  # the question of stage 2, repeated
+    text = re.sub(r"(?i)among A through [A-F]", "", text)  # the question of stage 2, repeated
     one = rf"(?<![\w'’+-])\(?([{letters}])\)?(?![\w'’+-])"
     article = r"(?:(?<!A)|(?! (?!because|since|as )\w))"  # "A bank" is a bank, "A because ..." is an answer
     if declared := re.findall(

@@ -20,7 +20,7 @@ def rows(source: str, limit: int | None = None, seed: int = 0) -> list[common.Ro
     local = "date_understanding/bigbench_task_examples.jsonl"
     rng = random.Random(1)
     lettered = []
-    for row in map(_original_layout, common.read(source, NAME, local, hub, ())):
+    for row in map(_original_layout, common.read(source, NAME, local, hub, ("input", "target_scores"))):
         dates = list(row["target_scores"])
         for _ in range(3):  # Kojima's reader shuffles three times; the draws must match to match its letters
             rng.shuffle(dates)

@@ -13,7 +13,7 @@ STAGE2 = "\nTherefore, the answer (Yes or No) is"
 def rows(source: str, limit: int | None = None, seed: int = 0) -> list[common.Row]:
     """The 2,290 questions in file order."""
     hub = ("tasksource/bigbench", "strategyqa", "train")
-    rows_ = common.read(source, NAME, "strategyqa/bigbench_task_examples.jsonl", hub, ())
+    rows_ = common.read(source, NAME, "strategyqa/bigbench_task_examples.jsonl", hub, ("input", "target_scores"))
     return [_original_layout(row) for row in rows_[:limit]]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,15 @@ def read_jsonl(path: Path, required: tuple[str, ...] = ()) -> list[dict[str, Any
         shown = f"{path.parent.name}/{path.name}".lstrip("/")
         raise UserError(f"missing data file {shown}: see docs/DATA.md for where it belongs")
     rows = []
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+        lines = enumerate(file, 1)
+        while True:
+            try:
+                number, line = next(lines)
+            except StopIteration:
+                return rows
+            except (EOFError, OSError, zlib.error):
+                raise UserError(f"{path.name} is damaged or incomplete: fetch it again") from None
             try:
                 row = json.loads(line)
             except ValueError:
@@ -53,7 +60,6 @@ def read_jsonl(path: Path, required: tuple[str, ...] = ()) -> list[dict[str, Any
             if missing:
                 raise UserError(f"{path.name}, line {number}: no {missing[0]!r}; repair or remove the line")
             rows.append(row)
-    return rows
 
 
 def hub_rows(repo: str, config: str | None, split: str, revision: str | None = None) -> list[dict[str, Any]]:

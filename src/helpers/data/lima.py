@@ -49,20 +49,35 @@ def open_questions(source: str) -> list[dict[str, Any]]:
         path = local_folder() / "lima" / "test.jsonl"
     else:
         path = _from_hub("test.jsonl")
-    rows = read_jsonl(path, required=("conversations",))
-    return [
-        {"id": row.get("id") or f"open-{i:03}", "question": row["conversations"][0]} for i, row in enumerate(rows, 1)
-    ]
+    questions = []
+    for number, row in enumerate(read_jsonl(path, required=("conversations",)), 1):
+        turns = row["conversations"]
+        if not isinstance(turns, list) or not turns or not isinstance(turns[0], str) or not turns[0].strip():
+            raise UserError(f"{path.name}, line {number}: 'conversations' must be a list that begins with the question")
+        questions.append({"id": row.get("id") or f"open-{number:03}", "question": turns[0]})
+    return questions
 
 
 def _dialogue(row: dict[str, Any], name: str, number: int) -> Dialogue:
     turns = row.get("conversations")
     if turns is None and "messages" in row:
-        turns = [m.get("content") for m in row["messages"] if m.get("role") != "system"]
+        turns = _contents(row["messages"])
     if not isinstance(turns, list) or len(turns) < 2 or not all(isinstance(t, str) and t.strip() for t in turns):
-        raise UserError(f"{name}, line {number}: a dialogue needs a question and an answer in 'conversations'")
+        raise UserError(
+            f"{name}, line {number}: a dialogue needs a question and an answer, in turn, "
+            "in 'conversations' (texts) or 'messages' (role and content)"
+        )
     turns = turns[: len(turns) // 2 * 2]
     return Dialogue(str(row.get("id") or f"{number - 1:04}"), str(row.get("source") or "lima"), tuple(turns))
+
+
+def _contents(messages: Any) -> list[Any] | None:
+    """The texts of chat messages behind a system turn; None unless user and assistant take turns."""
+    if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):
+        return None
+    spoken = [m for m in messages if m.get("role") != "system"]
+    expected = ["assistant" if i % 2 else "user" for i in range(len(spoken))]
+    return [m.get("content") for m in spoken] if [m.get("role") for m in spoken] == expected else None
 
 
 def _from_hub(filename: str) -> Path:
