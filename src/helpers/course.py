@@ -117,6 +117,7 @@ def execute(notebook: Path, this: Run, progress: Progress | None = None) -> None
 def _engine(progress: Progress | None) -> str:
     """papermill's own engine, telling `progress` which cell it is at."""
     from papermill.engines import NBClientEngine, papermill_engines
+    from traitlets.config import Config
 
     class Engine(NBClientEngine):
         @classmethod
@@ -129,6 +130,10 @@ def _engine(progress: Progress | None) -> str:
                 return start(cell, cell_index, **more)
 
             nb_man.cell_start = cell_start
+            if (
+                os.name == "posix"
+            ):  # sockets in files: a kernel on a TCP port can be reached by everybody on the machine
+                kwargs["config"] = Config({"KernelManager": {"transport": "ipc"}})
             return super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
 
     papermill_engines.register("course", Engine)

@@ -132,6 +132,7 @@ def finetune(
         say(f"{out.name}: trained before with this recipe and data, kept")
         return done
 
+    models.release_memory()  # what a lesson has loaded before and dropped
     model, tokenizer = _trainable(profile)
     encoded = [encode_dialogue(r, tokenizer, arm, profile.max_tokens, profile.design) for r in rows]
     random.Random(seed).shuffle(encoded)
