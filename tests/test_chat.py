@@ -1,5 +1,7 @@
 """LocalChat: right first, whatever the batch."""
 
+import re
+
 import pytest
 import tiny
 import torch
@@ -73,7 +75,7 @@ def test_the_second_stage_continues_the_same_turn_as_if_the_prompt_were_read_aga
                 break
             ids.append(token)
             expected.append(token)
-            if "\n" in tokenizer.decode(expected):
+            if re.search(r"[^\W_][^\n]*\n", tokenizer.decode(expected)):
                 expected.pop()
                 break
         assert answers[i].continued == tokenizer.decode(expected)
@@ -108,6 +110,13 @@ def test_a_reply_stops_before_a_new_user_turn_and_at_the_end_token():
     finally:
         helpers.chat._select_cache = original
     assert {(a.text, a.finish) for a in answers.values()} == {("Yes.", "stop"), ("No.", "stop")}
+
+
+def test_the_second_stage_reads_on_over_an_empty_line():
+    """A model that writes ":" and a line break before its answer has not answered yet."""
+    from helpers.chat import LINE_END
+
+    assert LINE_END.search(":\n\nYes") is None and LINE_END.search(" (B)\n").start("cut") == 4
 
 
 def test_a_prompt_longer_than_the_context_is_refused_not_cut():

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import warnings
 
 # Threads of PyTorch that wait must sleep, not spin: with a browser or a second kernel beside it, a spinning
 # one loses half its speed. Read when torch is first imported, so it is set before anything else.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Lessons print plain lines; that a progress bar cannot be a widget is no news to a student.
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 __version__ = "0.1.0"
 

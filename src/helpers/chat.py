@@ -7,12 +7,16 @@ the rest of the course: something with a `name` and a `complete` method.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .errors import UserError
 from .roles import SYSTEM
+
+NEW_TURN = re.compile(r"(?P<cut>\nUSER:)")  # a model that was not tuned goes on with the user's next question
+LINE_END = re.compile(r"[^\W_][^\n]*(?P<cut>\n)")  # a line with something in it is a whole answer of stage 2
 
 Messages = list[dict[str, str]]  # [{"role": "user" | "assistant", "content": ...}, ...]; the last one is the user's
 Continue = Callable[[int, str], str | None]  # (index, first reply) -> text that goes on in the same turn, or None
@@ -135,7 +139,7 @@ class _Batch:
         part.cache = _select_cache(self.cache, index)
         return part
 
-    def _generate(self, max_tokens: int, stop: str | None) -> Iterator[tuple[_Batch, list[tuple[str, str, int]]]]:
+    def _generate(self, max_tokens: int, stop: re.Pattern) -> Iterator[tuple[_Batch, list[tuple[str, str, int]]]]:
         """Greedy decoding. Yields parts of the batch whose rows are done, each with (text, finish, tokens)."""
         import torch
 
@@ -158,12 +162,11 @@ class _Batch:
                     alive.append(int(finish[k] is None))
                 if any(alive):
                     batch._feed(chosen[:, None], torch.tensor(alive, device=self.device)[:, None])
-                if stop:
-                    for k in (k for k, f in enumerate(finish) if f is None):
-                        if stop in tokenizer.decode(written[k][-8:]):
-                            keep = _before(tokenizer, written[k], stop)
-                            batch.mask[k, start + keep : start + len(written[k])] = 0
-                            written[k], finish[k] = written[k][:keep], "stop"
+                for k in (k for k, f in enumerate(finish) if f is None):
+                    if stop.search(tokenizer.decode(written[k][-12:])):
+                        keep = _before(tokenizer, written[k], stop)
+                        batch.mask[k, start + keep : start + len(written[k])] = 0
+                        written[k], finish[k] = written[k][:keep], "stop"
             done = [k for k, f in enumerate(finish) if f is not None]
             # Splitting copies the cache: wait until a third of the rows are done, or all.
             if done and (len(done) == len(batch.rows) or 3 * len(done) >= len(batch.rows)):
@@ -176,7 +179,7 @@ class _Batch:
                 written, finish = [written[k] for k in going], [None] * len(going)
 
     def run(self, max_tokens: int, then: Continue | None, then_tokens: int) -> Iterator[tuple[int, Completion]]:
-        for part, replies in self._generate(max_tokens, stop="\nUSER:"):
+        for part, replies in self._generate(max_tokens, NEW_TURN):
             seconds = [then(i, text) if then else None for i, (text, _, _) in zip(part.rows, replies)]
             continued = part._continue(seconds, then_tokens)
             for i, prompt, (text, finish, tokens), more in zip(part.rows, part.prompts, replies, continued):
@@ -197,18 +200,19 @@ class _Batch:
         mask = torch.tensor([[0] * (width - len(t)) + [1] * len(t) for t in ids], device=self.device)
         part._feed(tokens, mask)
         answers = {i: "" for i in part.rows}
-        for piece, replies in part._generate(max_tokens, stop="\n"):
+        for piece, replies in part._generate(max_tokens, LINE_END):
             answers.update(zip(piece.rows, (text for text, _, _ in replies)))
         result = iter(answers[i] for i in part.rows)
         return [next(result) if k in set(keep) else "" for k in range(len(texts))]
 
 
-def _before(tokenizer: Any, tokens: list[int], stop: str) -> int:
-    """How many of `tokens` come before the one in which `stop` begins."""
+def _before(tokenizer: Any, tokens: list[int], stop: re.Pattern) -> int:
+    """How many of `tokens` lie before the "cut" of a stop pattern."""
+    cut = stop.search(tokenizer.decode(tokens)).start("cut")
     keep = len(tokens)
-    while keep and stop not in tokenizer.decode(tokens[keep - 1 :]):
+    while keep and len(tokenizer.decode(tokens[:keep])) > cut:
         keep -= 1
-    return max(keep - 1, 0)
+    return keep
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> set[int]:

@@ -218,7 +218,7 @@ def _trainer(profile: Profile, model, tokenizer, encoded: Sequence[Encoded], out
         num_train_epochs=profile.epochs,
         max_steps=profile.max_steps or -1,
         max_length=None,  # encode_dialogue has cut already, at a turn's end
-        gradient_checkpointing=profile.gradient_checkpointing,
+        activation_checkpointing=profile.gradient_checkpointing,  # transformers' new name for it
         packing=False,
         logging_steps=1,
         save_strategy="no",

@@ -89,7 +89,7 @@ def benchmark_scores(scores: pd.DataFrame) -> Figure:
         label="random guessing",
     )
     n = scores.groupby("benchmark", sort=False).n.first().loc[names]
-    axis.set_xticks(np.arange(len(names)), [f"{m.replace('_', ' ')}\nn={c}" for m, c in n.items()], fontsize=9)
+    axis.set_xticks(np.arange(len(names)), [f"{m.replace('_', chr(10))}\nn={c}" for m, c in n.items()], fontsize=9)
     axis.set(ylabel="accuracy (%)", ylim=(-2, 102), title="Eight benchmarks, 95 % intervals")
     axis.grid(axis="x", visible=False)
     axis.legend(loc="upper right", ncols=4, fontsize=9)
