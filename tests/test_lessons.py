@@ -6,6 +6,7 @@ This is the slow suite (about ten minutes on two cores). Its run stays in runs/t
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -24,7 +25,12 @@ FOLDER = ROOT / "runs" / "test"
 
 @pytest.fixture(scope="session")
 def finished(pytestconfig):
-    """A fresh run of all lessons with the cpu profile, told on the terminal while it goes on."""
+    """A fresh run of all lessons with the cpu profile, told on the terminal while it goes on.
+
+    SPT_TEST_RUN names a finished run folder to look at instead, while you work on these tests.
+    """
+    if existing := os.environ.get("SPT_TEST_RUN"):
+        return Path(existing).absolute()
     shutil.rmtree(FOLDER, ignore_errors=True)
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
     with pytest.MonkeyPatch.context() as patch, capture.global_and_fixture_disabled():

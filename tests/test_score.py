@@ -62,7 +62,7 @@ def test_no_letter_of_a_role_prompt_is_taken_for_an_answer(profile, tmp_path):
 
 
 def test_correct_answers_are_counted_and_the_interval_holds_the_share(profile, tmp_path):
-    score.score(profile, Fake(second=" (B)."), tmp_path, "base", 0, ["commonsense_qa"], say=lambda _: None)
+    score.score(profile, Fake(second=" (B)."), tmp_path, "base", 0, ["commonsense_qa"], limit=20, say=lambda _: None)
     row = score.read_csv(tmp_path / "scores.csv").iloc[0]
     gold = [benchmarks.get("commonsense_qa").gold(r) for r in benchmarks.get("commonsense_qa").rows("packaged")]
     assert row.correct == gold.count("B") and row.n == 20

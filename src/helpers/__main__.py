@@ -99,7 +99,9 @@ def score(
     model: Annotated[str, typer.Option(help="a tuned model's folder, a hub name, or a name the server knows")],
     benchmarks: Annotated[str, typer.Option(help="names, such as mmlu,gsm8k, or all")],
     out: Annotated[Path, typer.Option("--out", help="folder for the results")],
-    limit: Annotated[int | None, typer.Option(min=1, help="questions a benchmark")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="questions a benchmark; default: the profile's number")
+    ] = None,
     profile: Profile_ = "cpu",
     base_url: BaseUrl = None,
 ) -> None:

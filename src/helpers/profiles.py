@@ -103,15 +103,19 @@ CPU = Profile(
     max_steps=24,
     max_tokens=1024,
     seeds=(0,),
-    questions={"humaneval": 8},
-    stage1_tokens=72,
+    questions={
+        **{"mmlu": 70, "commonsense_qa": 12, "strategyqa": 12, "truthful_qa": 12, "openbookqa": 12},
+        **{"humaneval": 4, "gsm8k": 12, "date": 12},
+    },
+    stage1_tokens=64,
     stage2_tokens=8,
     generation_batch=64,
     deviations=(
         "SmolLM2-135M-Instruct instead of a 7B base model: it fits a laptop and needs no model hub",
         "24 steps of 2 dialogues (48 of the 120) at learning rate 1.5e-4 instead of 4 epochs of 64 at 1e-5: "
         "a small model learns the form in minutes when the step is larger",
-        "answers of at most 72 tokens in stage 1: long reasoning is cut, for every arm alike",
+        "answers of at most 64 tokens in stage 1: long reasoning is cut, for every arm alike",
+        "70 MMLU questions and a dozen of each other benchmark: enough to see the machinery, not the effect",
         "one seed instead of four: nothing here shows how much seeds differ",
     ),
 )

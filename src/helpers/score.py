@@ -43,7 +43,7 @@ def arm_of(model: str) -> tuple[str, int]:
 
 
 def questions(profile: Profile, names: Sequence[str], limit: int | None = None) -> dict[str, list[dict[str, Any]]]:
-    """The rows to score of each benchmark: the profile's number, or `limit` if that is smaller.
+    """The rows to score of each benchmark: `limit` of them, else the profile's number, else all.
 
     HumanEval is left out where no sandbox works: model-written code runs nowhere else.
     """
@@ -53,8 +53,8 @@ def questions(profile: Profile, names: Sequence[str], limit: int | None = None) 
         if name == "humaneval" and sandbox.available() is None:
             print("humaneval is left out: no sandbox on this machine (on Linux, install bubblewrap)")
             continue
-        wanted = [n for n in (profile.questions.get(name), limit) if n is not None]
-        rows[name] = benchmarks.get(name).rows(source, min(wanted) if wanted else None)
+        wanted = profile.questions.get(name) if limit is None else limit
+        rows[name] = benchmarks.get(name).rows(source, wanted)
     return rows
 
 

@@ -46,15 +46,31 @@ def side_by_side(replies: dict[str, str]) -> HTML:
 
 
 def table(frame: pd.DataFrame, caption: str = "", percent: Sequence[str] = (), index: bool = False) -> HTML:
-    """A data frame as a plain table; columns in `percent` hold shares of 1 and are shown as 12.3."""
-    shown = frame.copy()
-    for column in percent:
-        shown[column] = [("–" if pd.isna(v) else f"{100 * v:.1f}") for v in shown[column]]
-    html = shown.to_html(index=index, border=0, na_rep="–", justify="left")
+    """A data frame as a plain table: text left, numbers right; columns in `percent` hold shares of 1, shown as 12.3."""
+    shown = frame.reset_index() if index else frame
+    numeric = [c in percent or pd.api.types.is_numeric_dtype(shown[c]) for c in shown]
+
+    def row(tag: str, values: Sequence[Any]) -> str:
+        cells = zip(values, numeric, strict=True)
+        style = "text-align:{};vertical-align:top;white-space:normal"
+        return "".join(f'<{tag} style="{style.format("right" if n else "left")}">{v}</{tag}>' for v, n in cells)
+
+    def text(column: str, value: Any) -> str:
+        if pd.isna(value):
+            return "–"
+        return (
+            f"{100 * value:.1f}" if column in percent else escape(f"{value:g}" if type(value) is float else str(value))
+        )
+
+    head = row("th", ["" if index and c == "index" else escape(str(c)) for c in shown])
+    lines = [
+        row("td", [text(c, v) for c, v in zip(shown, values)]) for values in shown.itertuples(index=False, name=None)
+    ]
     title = (
         f'<caption style="caption-side:top;text-align:left;color:#555">{escape(caption)}</caption>' if caption else ""
     )
-    return HTML(html.replace(">\n  <thead>", f">{title}\n  <thead>", 1))
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return HTML(f'<table class="dataframe">{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>')
 
 
 def source(function: Any) -> HTML:
@@ -68,7 +84,13 @@ def source(function: Any) -> HTML:
 
     code = textwrap.dedent(inspect.getsource(function))
     where = f"helpers.{function.__module__.removeprefix('helpers.')}"
-    html = colour(code, PythonLexer(), HtmlFormatter(noclasses=True, style="default", prestyles="line-height:1.35"))
+    html = colour(
+        code,
+        PythonLexer(),
+        HtmlFormatter(
+            noclasses=True, style="default", prestyles="line-height:1.35;font-family:monospace;font-size:13px"
+        ),
+    )
     return HTML(
         f'<div style="border-left:3px solid #0072B2;padding-left:10px"><small>{escape(where)}</small>{html}</div>'
     )
