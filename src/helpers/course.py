@@ -49,6 +49,8 @@ def run_lessons(
     notebooks = lessons(wanted)
     models.need_device(profiles.get(profile, **overrides))
     this = run.open_run(profile, out, **overrides)
+    this.dialogues()  # bad data is told now, not after minutes of training
+    score.questions(this.profile, list(benchmarks.BENCHMARKS))
     (this.folder / "manifest.json").unlink(missing_ok=True)  # an unfinished run has none
     began = time.time()
     if this.profile.model == DEFAULT_MODEL:
@@ -107,6 +109,8 @@ def execute(notebook: Path, this: Run, progress: Progress | None = None) -> None
             engine_name=_engine(progress),
         )
     except papermill.PapermillExecutionError as error:
+        if error.ename == "UserError":
+            raise UserError(f"{notebook.stem}: {error.evalue}") from error
         raise RuntimeError(f"{notebook.name}, cell {error.exec_count}: {error.ename}: {error.evalue}") from error
     code = [c for c in result.cells if c.cell_type == "code" and c.source.strip()]
     if any(c.execution_count is None for c in code):  # papermill passes a lesson that calls sys.exit(0)

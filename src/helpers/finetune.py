@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -196,7 +197,7 @@ def _trainer(profile: Profile, model, tokenizer, encoded: Sequence[Encoded], out
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
     from trl import SFTConfig, SFTTrainer
 
-    devices = 1
+    devices = int(os.environ.get("WORLD_SIZE", "1"))  # set by `accelerate launch`
     if profile.batch_size % (profile.device_batch_size * devices):
         raise UserError(f"batch size {profile.batch_size} is not a multiple of {profile.device_batch_size} per device")
     cuda = profile.device == "cuda"
@@ -228,7 +229,7 @@ def _trainer(profile: Profile, model, tokenizer, encoded: Sequence[Encoded], out
     )
 
     class Say(TrainerCallback):
-        """One line in ten steps: step, loss, time left."""
+        """About eight lines a run: step, loss, time left."""
 
         def on_train_begin(self, args, state, control, **kwargs):
             self.began = time.time()

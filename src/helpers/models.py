@@ -141,7 +141,7 @@ def load(profile: Profile, name: str | None = None, dtype: str | None = None) ->
             bnb_4bit_compute_dtype=torch.bfloat16,
         )
     if profile.device == "cuda":
-        options["device_map"] = {"": 0}
+        options["device_map"] = {"": int(os.environ.get("LOCAL_RANK", "0"))}
     with quiet_transformers():
         try:
             tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
