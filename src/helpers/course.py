@@ -207,12 +207,11 @@ class Progress:
 
 
 def _tree_memory() -> int:
-    """Resident bytes of this process and everything it started."""
+    """Resident bytes of everything this process started: the kernel of the lesson and what it runs."""
     import psutil
 
     total = 0
-    me = psutil.Process()
-    for process in [me, *me.children(recursive=True)]:
+    for process in psutil.Process().children(recursive=True):
         try:
             total += process.memory_info().rss
         except psutil.Error:  # it ended meanwhile
