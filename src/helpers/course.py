@@ -230,7 +230,7 @@ PICTURES = {  # name of the figure -> (title, what it shows and what it cannot)
     "mmlu_domains": (
         "MMLU by domain (Figure 3 of the paper)",
         "Accuracy by domain for both tuned arms, and their difference on the same questions. An interval that holds "
-        "zero shows no difference; with ten domains one in two such pictures has a domain that looks special by luck.",
+        "zero shows no difference; among ten domains one looks special by luck alone in four of ten such pictures.",
     ),
     "role_clouds": (
         "The roles the model gave itself (Figure 4 of the paper)",
