@@ -67,7 +67,9 @@ def table(frame: pd.DataFrame, caption: str = "", percent: Sequence[str] = (), i
         row("td", [text(c, v) for c, v in zip(shown, values)]) for values in shown.itertuples(index=False, name=None)
     ]
     title = (
-        f'<caption style="caption-side:top;text-align:left;color:#555">{escape(caption)}</caption>' if caption else ""
+        f'<caption style="caption-side:top;text-align:left;color:#555;white-space:nowrap">{escape(caption)}</caption>'
+        if caption
+        else ""
     )
     body = "".join(f"<tr>{line}</tr>" for line in lines)
     return HTML(f'<table class="dataframe">{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>')
