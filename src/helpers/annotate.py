@@ -27,7 +27,7 @@ PACKAGED_JOURNAL = SAMPLES / "annotations.jsonl"
 PACKAGED_ANNOTATOR = "course-authors"  # who wrote the packaged replies
 PARAMS = {"max_tokens": 160, "temperature": 0}
 ATTEMPTS = 3  # a reply out of form is asked again this often in all
-_DECLINES = re.compile(r"\b(?:can(?:no|')t|won't|unable to|not able to|decline|sorry)\b", re.IGNORECASE)
+_DECLINES = re.compile(r"\b(?:can(?:no|['’])t|won['’]t|unable to|not able to|decline|sorry)\b", re.IGNORECASE)
 
 
 def key(annotator: str, question: str, attempt: int = 1) -> str:
