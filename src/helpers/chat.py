@@ -103,9 +103,9 @@ class _Batch:
         mask = [[0] * (width - len(p)) + [1] * len(p) for p in prompts]
         self.mask = torch.tensor(mask, device=self.device)
         self.cache = StaticCache(config=chat.model.config, max_cache_len=width + room)
-        self.logits = self._forward(torch.tensor(padded, device=self.device), self.mask)
+        self.logits = self._forward(torch.tensor(padded, device=self.device))
 
-    def _forward(self, ids, new_mask):
+    def _forward(self, ids):
         """Logits after the last of `ids` ([rows, n]); positions count only what may be seen."""
         import torch
 
@@ -125,7 +125,7 @@ class _Batch:
         import torch
 
         self.mask = torch.cat([self.mask, new_mask], dim=1)
-        self.logits = self._forward(ids, new_mask)
+        self.logits = self._forward(ids)
 
     def _select(self, keep: list[int]) -> _Batch:
         """A batch of some of the rows, with their part of the cache."""
