@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import http.server
+import csv
 import json
+import signal
 import threading
+import unicodedata
 from collections import Counter
 
 import pytest
 
-from helpers import annotate, journal, roles
-from helpers.chat import Completion, EndpointChat, user
+from helpers import annotate, endpoint, journal, practice, roles
+from helpers.chat import Completion, EndpointChat
+from helpers.data import lima
 from helpers.data.lima import Dialogue, dialogues
 from helpers.errors import UserError
+from helpers.practice import PracticeServer
 
 MINE = [Dialogue(f"mine-{i}", "mine", (f"My own question number {i}?", f"Answer {i}.")) for i in range(4)]
 GOOD = "A: This question is a test problem involving numbers. To better solve it, I will act as a tester who counts."
@@ -26,8 +30,11 @@ class FakeChat:
     def __init__(self, reply=lambda question, before: GOOD, order=sorted, stop_after=None):
         self.reply, self.order, self.stop_after = reply, order, stop_after
         self.asked = Counter()
+        self.parameters = []  # (max_tokens, temperature) of every round
+        self.meter = endpoint.Meter((0.0, 0.0))
 
-    def complete(self, conversations, max_tokens, then=None, then_tokens=0):
+    def complete(self, conversations, max_tokens, temperature=0.0):
+        self.parameters.append((max_tokens, temperature))
         prompts = [c[-1]["content"] for c in conversations]
         for n, i in enumerate(self.order(range(len(prompts)))):
             if n == self.stop_after:
@@ -38,8 +45,8 @@ class FakeChat:
             yield i, answer if isinstance(answer, Completion) else Completion(answer, "stop", 100, 30)
 
 
-def run(out, chat=None, rows=MINE):
-    return annotate.annotate(rows, out, chat, say=lambda *_: None)
+def run(out, chat=None, rows=MINE, **more):
+    return annotate.annotate(rows, out, chat, say=lambda *_: None, **more)
 
 
 def written(out):
@@ -61,7 +68,10 @@ def test_the_packaged_annotations_answer_for_all_120_dialogues_without_a_server(
     out, rows, said = replay
     assert [r["id"] for r in rows] == [d.id for d in dialogues("packaged")]
     assert Counter(r["outcome"] for r in rows) == {"parsed": 116, "declined": 4}
-    assert said[-1] == "LIMA-Role: 120 dialogues, 116 parsed, 4 declined"
+    assert said == [
+        "LIMA-Role: 120 dialogues, 116 parsed, 4 declined",
+        "  declined, given the AI assistant's role: mini-117, mini-118, mini-119, mini-120",
+    ]
     assert written(out) == rows
 
 
@@ -100,6 +110,66 @@ def test_packaged_questions_are_not_sent_to_a_server(tmp_path):
     rows = run(tmp_path, chat, [*dialogues("packaged")[:3], MINE[0]])
     assert chat.asked == {MINE[0].question: 1}
     assert [r["annotator"] for r in rows] == [annotate.PACKAGED_ANNOTATOR] * 3 + ["fake-model"]
+
+
+def test_a_runs_journal_holds_the_records_of_its_own_dialogues_and_no_others(tmp_path):
+    some = [*dialogues("packaged")[5:8], MINE[0]]
+    run(tmp_path, FakeChat(), some)
+    assert [r["id"] for r in journal.read(tmp_path / "annotations.jsonl")] == [d.id for d in some]
+
+
+def test_a_server_is_asked_for_every_question_if_the_packaged_annotations_are_not_wanted(tmp_path):
+    some = dialogues("packaged")[:3]
+    run(tmp_path, rows=some)  # even where they are in the journal already
+    chat = FakeChat()
+    rows = run(tmp_path, chat, some, packaged=False)
+    assert chat.asked == {d.question.strip(): 1 for d in some}
+    assert {r["annotator"] for r in rows} == {"fake-model"}
+
+
+def read_again():
+    """The packaged files are read once a process."""
+    for function in vars(annotate).values():
+        if hasattr(function, "cache_clear"):
+            function.cache_clear()
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+    """Roles for two of MINE's questions, shipped the way LIMA's are: without the questions."""
+    descriptions = {"question_description": "This question is a test problem involving keys."}
+    shipped = [
+        {"question": lima.question_key(MINE[0].question), **descriptions, "role_description": "a smith who forges"},
+        {
+            "question": lima.question_key("Où est  la\nclé?"),
+            "question_description": roles.DECLINED_QUESTION,
+            "role_description": roles.DECLINED_ROLE,
+        },
+    ]
+    (tmp_path / "roles.jsonl").write_text("".join(json.dumps(row) + "\n" for row in shipped))
+    monkeypatch.setattr(annotate, "PACKAGED_ROLES", tmp_path / "roles.jsonl")
+    read_again()
+    yield
+    read_again()
+
+
+def test_a_shipped_role_is_found_by_its_questions_hash_and_passes_through_the_parser(shipped, tmp_path):
+    decomposed = Dialogue("d", "mine", (unicodedata.normalize("NFD", " Où est la clé? "), "Ici."))
+    rows = run(tmp_path / "out", rows=[MINE[0], decomposed])
+    assert [r["outcome"] for r in rows] == ["parsed", "declined"]
+    assert rows[0]["role"]["role_description"] == "a smith who forges"
+    assert rows[1]["role"]["text"] == roles.DECLINED.text()
+    assert {r["annotator"] for r in rows} == {annotate.PACKAGED_ANNOTATOR}
+    kept = list(journal.read(tmp_path / "out" / "annotations.jsonl"))
+    assert [r["key"] for r in kept] == [
+        annotate.key(annotate.PACKAGED_ANNOTATOR, r["messages"][0]["content"]) for r in rows
+    ]
+
+
+def test_a_question_that_no_role_was_shipped_for_is_still_missing(shipped, tmp_path):
+    chat = FakeChat()
+    run(tmp_path / "out", chat)
+    assert chat.asked == {d.question: 1 for d in MINE[1:]}
 
 
 def test_an_unknown_question_without_a_server_is_one_line_and_leaves_no_half_made_data(tmp_path):
@@ -176,6 +246,44 @@ def test_a_run_stopped_between_attempts_makes_only_the_attempts_that_are_left(tm
     assert rest.asked == {d.question: annotate.ATTEMPTS - 2 for d in MINE}
 
 
+def test_an_attempt_has_its_own_room_and_temperature_and_its_own_key(tmp_path):
+    chat = malformed_for_ever()
+    run(tmp_path, chat, MINE[:1])
+    assert chat.parameters == [(160, 0), (320, 0.5), (480, 1.0)]
+    kept = [r["key"] for r in journal.read(tmp_path / "annotations.jsonl")]
+    prompt = roles.annotation_prompt(MINE[0].question)
+    assert kept == [
+        journal.key("fake-model", {"max_tokens": room, "temperature": heat}, prompt) for room, heat in chat.parameters
+    ]
+    assert kept == [annotate.key("fake-model", MINE[0].question, attempt) for attempt in (1, 2, 3)]
+
+
+def test_a_reply_cut_off_at_the_limit_is_asked_again_with_more_room(tmp_path):
+    cut = Completion(GOOD[:90], "length", 100, 160)
+    chat = FakeChat(lambda q, before: GOOD if before or q != MINE[2].question else cut)
+    rows = run(tmp_path, chat)
+    assert chat.asked == {d.question: 1 + (d is MINE[2]) for d in MINE}
+    assert [r["outcome"] for r in rows] == ["parsed"] * 4
+
+
+def test_a_reply_that_stays_cut_off_keeps_its_dialogue_with_the_hand_written_role(tmp_path):
+    chat = FakeChat(lambda q, before: Completion(GOOD[:90], "length", 100, 160))
+    said = []
+    rows = annotate.annotate(MINE, tmp_path, chat, say=said.append)
+    assert chat.asked == {d.question: annotate.ATTEMPTS for d in MINE}
+    assert [(r["outcome"], r["role"]["text"]) for r in rows] == [("cut off", roles.UNKNOWN.text())] * 4
+    assert said[-1] == "  cut off, given the AI assistant's role: mine-0, mine-1, mine-2, mine-3"
+
+
+def test_dialogues_that_share_a_question_are_asked_once_and_none_is_dropped(tmp_path):
+    twin = Dialogue("twin", "mine", (f" {MINE[1].question}\n", "Another answer."))
+    chat = FakeChat()
+    rows = run(tmp_path, chat, [*MINE, twin])
+    assert chat.asked == {d.question: 1 for d in MINE}
+    assert [r["id"] for r in rows] == [*(d.id for d in MINE), "twin"]
+    assert rows[-1]["role"] == rows[1]["role"] and rows[-1]["messages"][1]["content"] == "Another answer."
+
+
 def test_new_dialogues_do_not_make_old_malformed_replies_cost_again(tmp_path):
     run(tmp_path, malformed_for_ever(), MINE[:3])
     more = malformed_for_ever()
@@ -207,6 +315,85 @@ def test_a_reply_cut_at_the_token_limit_is_not_taken_for_a_whole_one():
     assert annotate.outcome({"reply": GOOD[:90], "finish": "length"}) == "cut off"
 
 
+# --- the bill -----------------------------------------------------------------------------------
+
+
+def priced(price, max_usd=None):
+    chat = FakeChat()
+    chat.meter = endpoint.Meter(price, max_usd)
+    return chat
+
+
+def test_the_bill_counts_what_is_missing_and_nothing_else(tmp_path):
+    run(tmp_path, FakeChat(), MINE[:1])
+    twin = Dialogue("twin", "mine", (MINE[1].question, "Another answer."))
+    bill = annotate.plan([*dialogues("packaged"), *MINE, twin], tmp_path, priced((2.0, 8.0), 5.0))
+    prompts = [roles.annotation_prompt(d.question) for d in MINE[1:]]
+    size = len(prompts[0].encode())
+    assert [len(p.encode()) for p in prompts] == [size] * 3
+    assert (bill.model, bill.calls, bill.max_usd, bill.price) == ("fake-model", 3, 5.0, (2.0, 8.0))
+    assert (bill.read, bill.written) == (3 * (size // 4 + 1), 3 * 45)
+    assert bill.usd == pytest.approx((bill.read * 2 + bill.written * 8) / 1e6)
+    most_read, most_written = 3 * 3 * (size // 3 + 1 + 8), 3 * (160 + 320 + 480)
+    assert bill.usd_at_most == pytest.approx((most_read * 2 + most_written * 8) / 1e6)
+    assert "\n" not in str(bill) and "3 calls" in str(bill) and "cap 5 USD" in str(bill)
+
+
+def test_the_bill_of_a_server_of_ones_own_is_0(tmp_path):
+    bill = annotate.plan(MINE, tmp_path, EndpointChat("my-model", "http://127.0.0.1:1/v1"))
+    assert (bill.calls, bill.usd, bill.usd_at_most) == (4, 0.0, 0.0)
+    assert "price 0" in str(bill) and "no cap" in str(bill)
+
+
+def test_planning_asks_nobody_and_writes_nothing(tmp_path):
+    chat = priced((2.0, 8.0))
+    annotate.plan(MINE, tmp_path / "out", chat)
+    assert chat.asked == {} and list(tmp_path.iterdir()) == []
+
+
+def test_where_nothing_is_missing_the_bill_is_empty_even_without_a_server(tmp_path):
+    bill = annotate.plan(dialogues("packaged"), tmp_path, None)
+    assert (bill.calls, bill.usd_at_most) == (0, 0.0)
+
+
+def test_a_model_of_unknown_price_is_not_asked(tmp_path):
+    chat = priced(None)
+    for call in (annotate.plan, run):
+        with pytest.raises(UserError, match="no price is known for 'fake-model' on that server: give --price") as error:
+            call(*((MINE, tmp_path, chat) if call is annotate.plan else (tmp_path, chat)))
+        assert "\n" not in str(error.value)
+    assert chat.asked == {}
+
+
+def test_the_bill_is_shown_and_approved_before_the_first_call(tmp_path):
+    chat, shown = priced((2.0, 8.0)), []
+
+    def approve(bill):
+        assert chat.asked == {}
+        shown.append(bill)
+
+    planned = annotate.plan(MINE, tmp_path, chat)
+    said = []
+    annotate.annotate(MINE, tmp_path, chat, approve=approve, say=said.append)
+    assert shown == [planned] and said[0] == planned
+    annotate.annotate(MINE, tmp_path, chat, approve=approve, say=said.append)
+    assert len(shown) == 1  # nothing to ask, nothing to approve
+
+
+def test_a_bill_that_is_not_approved_asks_nobody(tmp_path):
+    chat = priced((2.0, 8.0))
+
+    def approve(bill):
+        raise UserError("too dear")
+
+    with pytest.raises(UserError, match="too dear"):
+        run(tmp_path, chat, approve=approve)
+    assert chat.asked == {} and not (tmp_path / "lima_role.jsonl").exists()
+
+
+# --- the audit ----------------------------------------------------------------------------------
+
+
 def test_the_audit_sheet_is_the_same_for_everyone_and_left_for_a_person_to_tick(replay, tmp_path):
     _, rows, _ = replay
     sheet = annotate.audit_sheet(rows, 100, tmp_path / "audit.csv")
@@ -217,139 +404,113 @@ def test_the_audit_sheet_is_the_same_for_everyone_and_left_for_a_person_to_tick(
     assert annotate.audit_sheet(rows, 100, tmp_path / "other.csv", seed=1) != sheet
 
 
-# --- a real server on loopback ------------------------------------------------------------------
+def tick(path, ticks):
+    """Fill in (description_ok, role_ok) of the sheet's first rows."""
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    for line, (description, role) in zip(lines, ticks):
+        line["description_ok"], line["role_ok"] = description, role
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
 
 
-def completion(content, finish="stop", refusal=None):
-    message = {"role": "assistant", "content": content, "refusal": refusal}
-    return {
-        "id": "x",
-        "object": "chat.completion",
-        "created": 0,
-        "model": "m",
-        "choices": [{"index": 0, "message": message, "finish_reason": finish}],
-        "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
+def test_the_result_of_an_audit_counts_what_a_person_ticked(replay, tmp_path):
+    _, rows, _ = replay
+    annotate.audit_sheet(rows, 10, tmp_path / "audit.csv")
+    tick(tmp_path / "audit.csv", [("yes", "Y"), ("no", "1"), (" OK ", "n"), ("x", "")])
+    assert annotate.audit_result(tmp_path / "audit.csv") == {
+        "format": (10, 10),
+        "question description": (3, 4),
+        "role description": (2, 3),
     }
 
 
-@pytest.fixture
-def server():
-    """An OpenAI-compatible server; `answers` gives (status, body) to the nth request, `requests` holds what came."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            with lock:
-                server.requests.append((self.path, self.headers.get("Authorization"), body))
-                n = len(server.requests)
-            status, answer = server.answers(n, body)
-            data = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.send_header("Retry-After-Ms", "5")
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_):
-            pass
-
-    lock = threading.Lock()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.requests = []
-    server.url = f"http://127.0.0.1:{server.server_port}/v1"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def test_a_row_out_of_form_counts_against_the_format(replay, tmp_path):
+    _, rows, _ = replay
+    rows = [{**row, "outcome": what} for row, what in zip(rows, ["parsed", "declined", "malformed", "cut off"])]
+    annotate.audit_sheet(rows, 4, tmp_path / "audit.csv")
+    assert annotate.audit_result(tmp_path / "audit.csv")["format"] == (2, 4)
 
 
-def ask(server, n=1, concurrency=2, **more):
-    chat = EndpointChat("some-model", server.url, concurrency=concurrency, timeout=5)
-    return dict(chat.complete([user(f"question {i}") for i in range(n)], 16, **more))
+def test_a_cell_that_is_neither_yes_nor_no_is_told_with_its_line(replay, tmp_path):
+    _, rows, _ = replay
+    annotate.audit_sheet(rows, 5, tmp_path / "audit.csv")
+    tick(tmp_path / "audit.csv", [("yes", "yes"), ("yes", "maybe")])
+    with pytest.raises(UserError, match=r"^audit\.csv, line 3: role_ok is 'maybe'; write yes or no"):
+        annotate.audit_result(tmp_path / "audit.csv")
 
 
-def test_every_reply_of_a_server_reaches_its_own_question(server):
-    server.answers = lambda n, body: (200, completion(body["messages"][-1]["content"].upper() + " "))
-    replies = ask(server, 6)
-    assert replies == {i: Completion(f"QUESTION {i}", "stop", 7, 3) for i in range(6)}
-    path, _, body = server.requests[0]
-    assert path == "/v1/chat/completions"
-    assert (body["model"], body["temperature"], body["max_tokens"]) == ("some-model", 0, 16)
+def test_a_sheet_with_ticks_in_it_is_not_overwritten(replay, tmp_path):
+    _, rows, _ = replay
+    annotate.audit_sheet(rows, 5, tmp_path / "audit.csv")
+    annotate.audit_sheet(rows, 6, tmp_path / "audit.csv")  # an empty one may be
+    tick(tmp_path / "audit.csv", [("", "yes")])
+    before = (tmp_path / "audit.csv").read_bytes()
+    with pytest.raises(UserError, match=r"audit\.csv has ticks in it: move it away"):
+        annotate.audit_sheet(rows, 7, tmp_path / "audit.csv")
+    assert (tmp_path / "audit.csv").read_bytes() == before
 
 
-def test_stage_2_goes_on_in_the_same_conversation(server):
-    server.answers = lambda n, body: (200, completion("B" if n == 2 else "Thinking."))
-    (reply,) = ask(server, then=lambda i, first: f"\nSo, after {first!r}:", then_tokens=4).values()
-    assert (reply.text, reply.continued) == ("Thinking.", "B")
-    assert [m["content"] for m in server.requests[1][2]["messages"]] == [
-        "question 0",
-        "Thinking.",
-        "So, after 'Thinking.':",
-    ]
-    assert server.requests[1][2]["max_tokens"] == 4
+def test_a_file_that_is_no_audit_sheet_is_told(tmp_path):
+    (tmp_path / "audit.csv").write_text("id;format;description_ok;role_ok\n1;ok;yes;yes\n")
+    with pytest.raises(UserError, match=r"audit\.csv is no audit sheet: it needs the columns format, description_ok"):
+        annotate.audit_result(tmp_path / "audit.csv")
+    with pytest.raises(UserError, match=r"no audit sheet none\.csv: draw one first"):
+        annotate.audit_result(tmp_path / "none.csv")
 
 
-def test_the_key_is_sent_to_the_server_and_shown_nowhere(server, monkeypatch, tmp_path):
+# --- a real server on loopback ------------------------------------------------------------------
+
+
+class KeySeeing(PracticeServer):
+    """Notes the Authorization headers, which the practice server keeps nowhere."""
+
+    def _answer(self, handler, body):
+        self.seen = {*getattr(self, "seen", ()), handler.headers.get("Authorization")}
+        super()._answer(handler, body)
+
+
+def test_the_key_is_sent_to_the_server_and_shown_nowhere(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-123")
-    server.answers = lambda n, body: (200, completion(GOOD))
-    run(tmp_path, EndpointChat("some-model", server.url))
-    assert {r[1] for r in server.requests} == {"Bearer sk-secret-123"}
+    with KeySeeing() as server:
+        annotate.annotate(MINE, tmp_path, EndpointChat("some-model", server.url))
+        assert server.seen == {"Bearer sk-secret-123"}
     assert not [p for p in tmp_path.rglob("*") if p.is_file() and b"sk-secret" in p.read_bytes()]
+    assert "sk-secret" not in "".join(capsys.readouterr())
 
 
-def test_a_refused_key_is_told_at_once(server):
-    server.answers = lambda n, body: (401, {"error": {"message": "Incorrect API key sk-secret", "code": "invalid"}})
-    with pytest.raises(UserError, match="check OPENAI_API_KEY") as error:
-        ask(server, 50)
-    assert "\n" not in str(error.value) and "sk-secret" not in str(error.value)
-    assert len(server.requests) <= 6  # not once per question, and no retries
+def of_model(out):
+    return [r["id"] for r in journal.read(out / "annotations.jsonl") if r["annotator"] == "some-model"]
 
 
-def test_an_unknown_model_is_told_by_name(server):
-    server.answers = lambda n, body: (404, {"error": {"message": "no such model", "code": "model_not_found"}})
-    with pytest.raises(UserError, match="knows no model 'some-model': check --model"):
-        ask(server)
-    assert len(server.requests) == 1
+def test_what_was_answered_before_a_server_failed_is_not_asked_again(tmp_path):
+    with PracticeServer(lambda q, nth: "fine" if len(server.diary) < 2 else "wrong key") as server:
+        with pytest.raises(UserError):
+            run(tmp_path, EndpointChat("some-model", server.url, concurrency=1))
+        assert of_model(tmp_path) == ["mine-0", "mine-1"]
+        assert not (tmp_path / "lima_role.jsonl").exists()
+    with PracticeServer() as server:
+        rows = run(tmp_path, EndpointChat("some-model", server.url, concurrency=1))
+        assert server.asked == {d.question: 1 for d in MINE[2:]}
+    assert [r["outcome"] for r in rows] == ["parsed"] * 4
 
 
-def test_a_question_that_the_server_calls_wrong_is_a_clear_line(server):
-    server.answers = lambda n, body: (400, {"error": {"message": "max_tokens is not supported"}})
-    with pytest.raises(UserError, match="400"):
-        ask(server)
+def test_an_interrupt_while_an_answer_is_being_written_loses_no_answer_under_way(tmp_path, monkeypatch):
+    together = threading.Barrier(len(MINE))
+    fine = practice.MOODS["fine"]
+    monkeypatch.setitem(practice.MOODS, "together", lambda q: (together.wait(10), fine(q))[1])
+    add = journal.Journal.add
 
+    def interrupted(self, record):
+        monkeypatch.setattr(journal.Journal, "add", add)
+        add(self, record)
+        signal.raise_signal(signal.SIGINT)  # Ctrl-C, at the moment when the answer is on the disk
 
-def test_a_busy_server_is_asked_again(server):
-    server.answers = lambda n, body: (429, {"error": {"message": "slow down"}}) if n < 3 else (200, completion("ok"))
-    assert ask(server)[0].text == "ok"
-    assert len(server.requests) == 3
-
-
-def test_a_refusal_beside_empty_content_is_kept_as_a_refusal(server):
-    server.answers = lambda n, body: (200, completion(None, refusal="I will not."))
-    reply = ask(server)[0]
-    assert (reply.text, reply.finish) == ("I will not.", "refusal")
-
-
-def test_empty_content_without_a_reason_is_an_empty_reply(server):
-    server.answers = lambda n, body: (200, completion(None, finish="content_filter"))
-    reply = ask(server)[0]
-    assert (reply.text, reply.finish) == ("", "content_filter")
-
-
-def test_without_key_and_address_nothing_is_asked():
-    with pytest.raises(UserError, match="set OPENAI_API_KEY, or give the address"):
-        EndpointChat("some-model")
-
-
-def test_what_was_answered_before_a_server_failed_is_not_asked_again(server, tmp_path):
-    server.answers = lambda n, body: (200, completion(GOOD)) if n <= 2 else (401, {"error": {"message": "quota"}})
-    with pytest.raises(UserError):
-        run(tmp_path, EndpointChat("some-model", server.url, concurrency=1))
-    assert len([r for r in journal.read(tmp_path / "annotations.jsonl") if r["annotator"] == "some-model"]) == 2
-    server.requests.clear()
-    server.answers = lambda n, body: (200, completion(GOOD))
-    assert len(run(tmp_path, EndpointChat("some-model", server.url, concurrency=1))) == 4
-    assert len(server.requests) == 2
+    monkeypatch.setattr(journal.Journal, "add", interrupted)
+    with PracticeServer("together") as server:
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, EndpointChat("some-model", server.url, concurrency=len(MINE)))
+        assert sorted(server.asked.values()) == [1] * len(MINE)
+    assert sorted(of_model(tmp_path)) == [d.id for d in MINE]

@@ -47,6 +47,44 @@ def test_an_answer_is_on_the_disk_before_add_returns(tmp_path):
         assert answers.get("k")["reply"] == "yes"
 
 
+def test_records_that_came_together_are_on_the_disk_before_extend_returns(path):
+    with Journal(path) as answers:
+        answers.extend(iter(records(6)[3:]))
+        assert [json.loads(line) for line in lines(path)] == records(6)
+        assert [answers.get(f"k{i}") for i in range(6)] == records(6)
+        answers.add({"key": "k6", "reply": "later"})
+    with Journal(path) as answers:
+        assert len(answers) == 7
+
+
+def test_of_records_with_one_key_that_came_together_the_last_is_kept_once(path):
+    with Journal(path) as answers:
+        answers.extend({"key": "k3", "reply": reply} for reply in ("first", "second"))
+        assert answers.get("k3")["reply"] == "second"
+    assert [r["key"] for r in journal.read(path)] == ["k0", "k1", "k2", "k3"]
+    with Journal(path) as answers:
+        assert answers.get("k3")["reply"] == "second"
+
+
+def test_a_source_of_records_that_fails_half_way_adds_none_of_them(path):
+    def failing():
+        yield records(5)[3]
+        raise RuntimeError
+
+    before = path.read_bytes()
+    with pytest.raises(RuntimeError), Journal(path) as answers:
+        answers.extend(failing())
+    assert path.read_bytes() == before
+
+
+def test_nothing_to_add_changes_nothing(path):
+    before = path.read_bytes()
+    with Journal(path) as answers:
+        answers.extend([])
+        assert len(answers) == 3
+    assert path.read_bytes() == before
+
+
 def test_another_model_parameter_or_prompt_is_another_question():
     keys = [
         journal.key("m", {"t": 0, "n": 1}, "p"),
@@ -105,7 +143,10 @@ import sys
 from helpers.journal import Journal
 with Journal(sys.argv[1]) as answers:
     for i in range(3, 100_000):
-        answers.add({"key": f"k{i}", "reply": "x" * (i % 5000)})
+        if sys.argv[2] == "extend":
+            answers.extend({"key": f"k{i}" + part, "reply": "x" * (i % 5000)} for part in ("", "a", "b", "c"))
+        else:
+            answers.add({"key": f"k{i}", "reply": "x" * (i % 5000)})
         print(i, flush=True)
         if sys.argv[2] == "wait":
             sys.stdin.read()
@@ -149,7 +190,15 @@ def test_the_same_process_does_not_write_twice_either(path):
         pass
 
 
-@pytest.mark.parametrize("mode", ["add", "sort"])
+@pytest.mark.parametrize("left", ["", "1\nanother-machine\n"], ids=["killed while locking", "another machine"])
+def test_a_lock_whose_owner_cannot_be_looked_up_is_told_with_the_file_to_remove(path, left):
+    (path.parent / "answers.jsonl.lock").write_text(left)
+    with pytest.raises(UserError, match=r"answers\.jsonl\.lock") as error, Journal(path):
+        pass
+    assert "process None" not in str(error.value)
+
+
+@pytest.mark.parametrize("mode", ["add", "extend", "sort"])
 def test_a_killed_writer_loses_no_finished_answer(path, mode):
     for round_ in range(3):
         writer = start(path, mode)

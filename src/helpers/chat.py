@@ -7,16 +7,28 @@ the rest of the course: something with a `name` and a `complete` method.
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from queue import SimpleQueue
 from typing import Any
 
+from . import endpoint
 from .errors import UserError
 from .roles import SYSTEM
 
 NEW_TURN = re.compile(r"(?P<cut>\nUSER:)")  # a model that was not tuned goes on with the user's next question
 LINE_END = re.compile(r"[^\W_][^\n]*(?P<cut>\n)")  # a line with something in it is a whole answer of stage 2
+LONGEST_WAIT = 600.0  # seconds; a server that wants more is told to the user instead
 
 Messages = list[dict[str, str]]  # [{"role": "user" | "assistant", "content": ...}, ...]; the last one is the user's
 Continue = Callable[[int, str], str | None]  # (index, first reply) -> text that goes on in the same turn, or None
@@ -237,24 +249,47 @@ def _select_cache(cache: Any, index: Any) -> Any:
 
 
 class EndpointChat:
-    """Completions from an OpenAI-compatible server (OpenAI, vLLM, `transformers serve`), temperature 0.
+    """Completions from an OpenAI-compatible server (OpenAI, vLLM, `transformers serve`).
 
-    Key and address come from OPENAI_API_KEY and OPENAI_BASE_URL unless given; they are never written
-    anywhere. The `openai` client retries what is worth retrying.
+    Key and address come from OPENAI_API_KEY and OPENAI_BASE_URL unless given; they are never written anywhere.
+    `price`: USD per million tokens read and written, `max_usd`: the cap; `meter` counts both as answers come.
+    `requests_per_minute`, `tokens_per_minute`: the provider's limits; `timeout`: seconds a request may be silent.
     """
 
-    def __init__(self, model: str, base_url: str | None = None, concurrency: int = 8, timeout: float = 120.0) -> None:
+    TRIES = 8  # requests for one answer, while the server says "later"
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str | None = None,
+        concurrency: int = 8,
+        timeout: float = 120.0,
+        *,
+        price: endpoint.Price | None = None,
+        max_usd: float | None = None,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
+        first_pause: float = 0.5,
+    ) -> None:
+        self.model, self.concurrency, self.timeout, self.first_pause = model, concurrency, timeout, first_pause
+        self.name = os.path.basename(model) if os.path.isabs(model) else model  # a folder's path is nobody's business
+        self.base_url = base_url or os.environ.get("OPENAI_BASE_URL")
+        self.meter = endpoint.Meter(endpoint.price_of(model, self.base_url, price), max_usd)
+        self.pace = endpoint.Pace(requests_per_minute, tokens_per_minute)
+        self._limit_name, self._unsupported = "max_tokens", set()  # newer OpenAI models want other names
+        self._answered = False
+
+    @cached_property
+    def client(self) -> Any:
+        """The `openai` client; UserError where neither a key nor a server of one's own is named."""
         import openai
 
-        self.name, self.concurrency = model, concurrency
-        try:
-            self._client = openai.OpenAI(base_url=base_url, timeout=timeout, max_retries=6)
-        except openai.OpenAIError:
-            if not base_url:
-                raise UserError(
-                    "no API key: set OPENAI_API_KEY, or give the address of a server with --base-url"
-                ) from None
-            self._client = openai.OpenAI(base_url=base_url, api_key="none", timeout=timeout, max_retries=6)
+        key = os.environ.get("OPENAI_API_KEY") or ("none" if self.base_url else None)
+        if key is not None and not (key.isascii() and key.isprintable()):
+            raise UserError("OPENAI_API_KEY holds a line end or another character that no key has: set it again")
+        if key is None:
+            raise UserError("no API key: set OPENAI_API_KEY, or give the address of a server with --base-url")
+        return openai.OpenAI(base_url=self.base_url, api_key=key, timeout=self.timeout, max_retries=0)
 
     def complete(
         self,
@@ -262,47 +297,172 @@ class EndpointChat:
         max_tokens: int,
         then: Continue | None = None,
         then_tokens: int = 0,
+        temperature: float = 0.0,
     ) -> Iterator[tuple[int, Completion]]:
-        """As `LocalChat.complete`; a server cannot go on in its own turn, so `then` becomes a new user turn."""
-        from concurrent.futures import ThreadPoolExecutor, as_completed
+        """As `LocalChat.complete`; a server cannot go on in its own turn, so `then` becomes a new user turn.
 
-        def work(i: int) -> tuple[int, Completion]:
-            first = self._ask(conversations[i], max_tokens)
-            more = then(i, first.text) if then else None
-            if more is None:
-                return i, first
-            reply = {"role": "assistant", "content": first.text}
-            second = self._ask([*conversations[i], reply, *user(more.strip())], then_tokens)
-            return i, Completion(first.text, first.finish, first.prompt_tokens, first.tokens, second.text)
+        When something ends the work early (a refused key, the cap, Ctrl-C), answers that are already under way
+        are still waited for and yielded, because they are paid for; then the reason is raised.
+        """
+        self.client  # noqa: B018  a missing key is told here, not by every thread
+        finished: SimpleQueue[tuple[int, Completion | None, BaseException | None]] = SimpleQueue()
+        stop = threading.Event()
 
+        def work(i: int) -> None:
+            try:
+                first = self._ask(conversations[i], max_tokens, temperature, stop)
+                more = then(i, first.text) if then else None
+                if more is not None:
+                    reply = {"role": "assistant", "content": first.text}
+                    turns = [*conversations[i], reply, *user(more.strip())]
+                    first = replace(first, continued=self._ask(turns, then_tokens, temperature, stop).text)
+                finished.put((i, first, None))
+            except BaseException as error:
+                stop.set()  # at once: what the others have not begun is not begun any more
+                finished.put((i, None, error))
+
+        trouble: BaseException | None = None
+        left = len(conversations)
         pool = ThreadPoolExecutor(self.concurrency)
+
+        def interrupted() -> None:
+            nonlocal trouble
+            print("stopping; waiting for the answers that are under way", file=sys.stderr)
+            trouble = trouble or KeyboardInterrupt()
+            stop.set()
+
         try:
-            for future in as_completed([pool.submit(work, i) for i in range(len(conversations))]):
-                yield future.result()
+            with _first_interrupt(interrupted):
+                for i in range(left):
+                    pool.submit(work, i)
+                for _ in range(left):
+                    i, reply, error = finished.get()
+                    if reply is not None:
+                        yield i, reply
+                    elif trouble is None and not isinstance(error, _Stopped):
+                        trouble = error
+            if trouble:
+                raise trouble
         finally:
+            stop.set()
             pool.shutdown(cancel_futures=True)
 
-    def _ask(self, messages: Messages, max_tokens: int) -> Completion:
+    def _ask(self, messages: Messages, max_tokens: int, temperature: float, stop: threading.Event) -> Completion:
+        """One answer, paid for at most once: reserve its price, keep the pace, ask until there is an answer."""
         import openai
 
+        size = endpoint.at_most([m["content"] for m in messages])
+        for tries in range(1, self.TRIES + 1):
+            stop.wait(self.pace.seconds_to_wait(size + max_tokens))
+            reserved = self.meter.reserve(size, max_tokens)
+            usage, unknown = (0, 0), False
+            try:
+                if stop.is_set():
+                    raise _Stopped
+                sent = self.parameters(max_tokens, temperature)
+                reply = self.client.chat.completions.create(model=self.model, messages=messages, **sent)
+                completion = read_reply(reply)
+                usage = (completion.prompt_tokens, completion.tokens)
+                unknown = usage == (0, 0)
+                self._answered = True
+                return completion
+            except openai.APIStatusError as error:
+                status, code, message = error.status_code, error.code or error.type, error.message
+                if code == "content_filter":  # some servers filter the question, with a 400
+                    return Completion("", "content_filter", 0, 0)
+                if status == 400 and self.adapt(error, sent):
+                    continue
+                wait = _retry_after(error.response)
+            except openai.APIConnectionError as error:
+                status, code, message, wait = None, None, str(error), None
+                unknown = "Connect" not in type(error.__cause__).__name__  # it was sent, and may be billed
+            except (ValueError, AttributeError, TypeError):  # an answer that is no JSON, half of one, or no completion
+                status, code, message, wait, unknown = None, None, "not JSON", None, True
+            finally:
+                self.meter.settle(reserved, *usage, unknown=unknown)
+            patient = self._answered or status is not None or tries < 3  # a wrong address is told soon
+            if not endpoint.worth_asking_again(status, code) or tries == self.TRIES or not patient:
+                secret = os.environ.get("OPENAI_API_KEY")
+                raise UserError(endpoint.explain(status, code, message, self.name, secret)) from None
+            if wait is not None and wait > LONGEST_WAIT:
+                raise UserError(
+                    f"the server asks to come back in {wait / 60:.0f} minutes: run again then, nothing is lost"
+                )
+            pause = endpoint.pause_before(tries, wait, self.first_pause)
+            if status == 429:
+                self.pace.hold(pause)
+            else:
+                stop.wait(pause)
+        raise UserError(f"the server refuses the parameters of {self.name!r}: choose another model")
+
+    def parameters(self, max_tokens: int, temperature: float) -> dict[str, Any]:
+        """The parameters of a request, under the names that this model wants."""
+        every = {self._limit_name: max_tokens, "temperature": temperature}
+        return {name: value for name, value in every.items() if name not in self._unsupported}
+
+    def adapt(self, error: Any, sent: dict[str, Any]) -> bool:
+        """Whether a 400 said that this model wants another parameter; the next request has it then."""
+        said = f"{error.code} {error.param} {error.message}"
+        if "unsupported" not in said.lower():
+            return False
+        if "max_tokens" in said and "max_tokens" in sent:
+            self._limit_name = "max_completion_tokens"
+            return True
+        if "temperature" in said and "temperature" in sent:
+            self._unsupported.add("temperature")
+            return True
+        return False
+
+
+@contextmanager
+def _first_interrupt(call: Callable[[], None]) -> Iterator[None]:
+    """The first Ctrl-C calls `call` and goes on, wherever the work is just then; the second interrupts as usual."""
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or usual is not signal.default_int_handler:
+        yield  # somebody else looks after it
+        return
+
+    def handler(*_: Any) -> None:
+        signal.signal(signal.SIGINT, usual)
+        call()
+
+    signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+class _Stopped(Exception):
+    """This answer was not begun, because the work ended early."""
+
+
+def read_reply(reply: Any) -> Completion:
+    """A server's chat completion (the `openai` client's object) as a Completion; ValueError where it is none.
+
+    A refusal comes in a field of its own with null content, a filtered answer only as a finish reason, and an
+    answer without choices as finish "empty".
+    """
+    usage = getattr(reply, "usage", None)
+    counts = (usage.prompt_tokens or 0, usage.completion_tokens or 0) if usage else (0, 0)
+    if not hasattr(reply, "choices") or getattr(reply, "error", None):  # some servers send errors with status 200
+        raise ValueError("not a chat completion")
+    if not reply.choices or reply.choices[0].message is None:
+        return Completion("", "empty", *counts)
+    choice = reply.choices[0]
+    text = choice.message.content or getattr(choice.message, "refusal", None) or ""
+    finish = "refusal" if not choice.message.content and text else (choice.finish_reason or "stop")
+    return Completion(text.strip(), finish, *counts)
+
+
+def _retry_after(response: Any) -> float | None:
+    """Seconds that a Retry-After header asks for: milliseconds, seconds, or a date."""
+    for name, divisor in (("retry-after-ms", 1000), ("retry-after", 1)):
         try:
-            reply = self._client.chat.completions.create(
-                model=self.name, messages=messages, max_tokens=max_tokens, temperature=0
-            )
-        except openai.AuthenticationError:
-            raise UserError("the server refused the API key: check OPENAI_API_KEY") from None
-        except openai.NotFoundError:
-            raise UserError(f"the server knows no model {self.name!r}: check --model and --base-url") from None
-        except openai.APIConnectionError:
-            raise UserError(
-                "no answer from the server: check --base-url and that the server runs, then run again"
-            ) from None
-        except openai.APIStatusError as error:
-            raise UserError(f"the server answered {error.status_code}: run again later, nothing is lost") from None
-        if not reply.choices:
-            return Completion("", "empty", 0, 0)
-        choice, usage = reply.choices[0], reply.usage
-        text = choice.message.content or getattr(choice.message, "refusal", None) or ""
-        finish = "refusal" if not choice.message.content and text else (choice.finish_reason or "stop")
-        counts = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
-        return Completion(text.strip(), finish, *counts)
+            return float(response.headers[name]) / divisor
+        except (KeyError, ValueError):
+            continue
+    try:
+        return parsedate_to_datetime(response.headers["retry-after"]).timestamp() - time.time()
+    except (KeyError, ValueError):
+        return None

@@ -43,7 +43,8 @@ class Journal:
             self._lock.acquire()
         except Timeout:
             raise UserError(
-                f"{self.path.name} is being written by process {self._lock.pid}: wait for it to end, or end it"
+                f"{self.path.name} is being written by process {self._lock.pid or 'unknown'}: wait for it to end, or end it; "
+                f"if there is none, remove {self.path.name}.lock"
             ) from None
         try:
             self._records = {r["key"]: r for r in read(self.path, repair=True)}
@@ -65,10 +66,15 @@ class Journal:
 
     def add(self, record: dict[str, Any]) -> None:
         """Append one record; it is on the disk when this returns."""
-        self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        self.extend([record])
+
+    def extend(self, records: Iterable[dict[str, Any]]) -> None:
+        """Append records that came together; they are on the disk when this returns."""
+        new = {record["key"]: record for record in records}
+        self._file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in new.values())
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._records[record["key"]] = record
+        self._records |= new
 
     def sort(self, keys: Iterable[str]) -> None:
         """Rewrite the file in the order of `keys` (others keep their place behind them), all or nothing.

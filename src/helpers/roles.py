@@ -51,7 +51,6 @@ DESIGNS = {
 DECLINED_QUESTION = "This question is a sensitive request involving possible harm to someone."
 DECLINED_ROLE = "an AI assistant who is honest, kind and careful"
 
-
 # For replies out of form that stay so when asked again: the same role, and nothing said of the question.
 UNKNOWN_QUESTION = "This question is a request involving a topic that nobody has described yet."
 
@@ -74,17 +73,27 @@ def annotation_prompt(question: str) -> str:
     return ANNOTATION_PROMPT.format(example_question=EXAMPLE_QUESTION, question=question.strip())
 
 
+def annotation(role: Role) -> str:
+    """A role as an annotator's reply in form: the inverse of `parse_annotation`."""
+    return f"A: {role.question_description} To better solve it, I will act as {role.role_description}."
+
+
 def parse_annotation(text: str) -> Role | None:
     """The two descriptions in an annotator's reply, or None where the reply does not hold both.
 
-    Tolerates a missing "A:", extra white space and line breaks; nothing else, because a reply that
-    only resembles the form is better asked again than guessed at.
+    Tolerates a missing "A:", extra white space and line breaks; nothing else, because a reply that only
+    resembles the form, or that goes on behind it, is better asked again than guessed at.
     """
     flat = " ".join(text.split())
     match = re.fullmatch(
         r"(?:A: ?)?(This question is an? [^\[\]]+?\.) To better solve it, I will act as (an? [^\[\]]+?)\.?", flat
     )
-    return Role(match[1], match[2]) if match else None
+    if not match or _NEW_SENTENCE.search(match[1]) or _NEW_SENTENCE.search(match[2]):
+        return None
+    return Role(match[1], match[2])
+
+
+_NEW_SENTENCE = re.compile(r"[a-z\d)][.?!:] [A-Z]")  # "teacher. The answer is", but not "U.S. history"
 
 
 def render(question_description: str, role_description: str, design: int = 8) -> str:

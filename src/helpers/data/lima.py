@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ class Dialogue:
 
 
 def dialogues(source: str) -> list[Dialogue]:
-    """Training dialogues. `source`: "packaged" (120 of ours), "local" (SPT_DATA/lima/train.jsonl), "hub", or a path.
+    """Training dialogues. `source`: "packaged" (120 of ours), "local" (SPT_DATA/lima/train.jsonl), "hub", or a JSONL file.
 
     A last user turn without an answer (LIMA has one such dialogue) is cut off.
     """
@@ -39,6 +41,23 @@ def dialogues(source: str) -> list[Dialogue]:
     else:
         path = Path(source)
     return [_dialogue(row, path.name, number) for number, row in enumerate(read_jsonl(path), 1)]
+
+
+def question_key(question: str) -> str:
+    """sha256 of a question, in Unicode's composed form and with single spaces: what the shipped roles are keyed by."""
+    return hashlib.sha256(" ".join(unicodedata.normalize("NFC", question).split()).encode()).hexdigest()
+
+
+def load_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows that annotate wrote, checked: turns alternate, nothing is empty."""
+    rows = read_jsonl(path, required=("messages",))
+    for number, row in enumerate(rows, 1):
+        expected = ["user", "assistant"] * (len(row["messages"]) // 2)
+        if not expected or [m["role"] for m in row["messages"]] != expected:
+            raise UserError(f"{path.name}, line {number}: turns must go user, assistant, user, assistant")
+        if not all(m["content"].strip() for m in row["messages"]):
+            raise UserError(f"{path.name}, line {number}: an empty turn; repair or remove the row")
+    return rows
 
 
 def open_questions(source: str) -> list[dict[str, Any]]:
@@ -83,10 +102,18 @@ def _contents(messages: Any) -> list[Any] | None:
 def _from_hub(filename: str) -> Path:
     """LIMA's repository carries a loading script, which current `datasets` refuses: fetch the JSONL file itself."""
     from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError
 
     try:
         return Path(hf_hub_download("GAIR/lima", filename, repo_type="dataset"))
-    except Exception as error:
+    except HfHubHTTPError as error:
+        if getattr(error.response, "status_code", None) not in (401, 403, 404):  # 404: hidden from the unknown
+            raise UserError("the hub is in trouble: run again later, or set SPT_DATA to a local copy") from None
         raise UserError(
-            "could not fetch GAIR/lima: accept its licence on the hub, run `hf auth login`, or set SPT_DATA to a local copy"
-        ) from error
+            "GAIR/lima is gated: (1) open its page on the hub, log in and accept the licence (non-commercial), "
+            "(2) make a read token in your settings, (3) run `hf auth login`; or set SPT_DATA to a local copy"
+        ) from None
+    except Exception:  # no network, offline mode, a full disk: the library has many ways to say so
+        raise UserError(
+            "could not reach the hub for GAIR/lima: check the network (and HF_HUB_OFFLINE), or set SPT_DATA to a local copy"
+        ) from None
