@@ -1,0 +1,488 @@
+"""The hub: what is uploaded is exactly what the card says, what is refused is one line, and LIMA is read from its file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import yaml
+
+from helpers import annotate, practice, release, roles
+from helpers.chat import EndpointChat
+from helpers.data.lima import Dialogue
+from helpers.errors import UserError
+
+COMMIT = "https://huggingface.co/datasets/me/lima-role/commit/" + "1" * 40
+
+
+class Hub:
+    """`with Hub() as hub:` a hub at `hub.url` that takes a data set and serves `files`; `asked` lists all "METHOD /path".
+
+    `refuse`: (status, headers) of every answer to a path that begins with `refuse_at`. `exists`: None, "public" or
+    "private": what a repository of that name is already. `created` and `committed` hold what came.
+    """
+
+    def __init__(self, refuse=None, refuse_at="/", exists=None, files=None):
+        self.refuse, self.refuse_at, self.exists, self.files = refuse, refuse_at, exists, files or {}
+        self.asked: list[str] = []
+        self.tokens: set[str | None] = set()
+        self.created: list[dict] = []
+        self.committed: dict[str, bytes] = {}
+
+    def answer(self, method, path, body):
+        """(status, headers, body) of a request."""
+        if self.refuse and path.startswith(self.refuse_at):
+            return self.refuse[0], self.refuse[1], {"error": "no"}
+        if path == "/api/repos/create":
+            self.created.append(json.loads(body))
+            url = {"url": f"{self.url}/datasets/me/lima-role"}
+            return (409 if self.exists else 200), {}, url | {"error": "You already created this dataset repo"}
+        if path in ("/api/datasets/me/lima-role", "/api/models/me/lima-role"):
+            visibility = self.exists or self.created[0].get("visibility", "public")
+            return 200, {}, {"id": "me/lima-role", "sha": "0" * 40, "private": visibility == "private"}
+        if path == "/api/validate-yaml":
+            yaml.safe_load(json.loads(body)["content"].split("---\n")[1])
+            return 200, {}, {"errors": [], "warnings": []}
+        if path.endswith("/preupload/main"):
+            modes = {"uploadMode": "regular", "shouldIgnore": False}
+            return 200, {}, {"files": [{"path": f["path"]} | modes for f in json.loads(body)["files"]]}
+        if path.endswith("/commit/main"):
+            for line in map(json.loads, body.splitlines()):
+                if line["key"] == "file":
+                    assert line["value"]["encoding"] == "base64"
+                    self.committed[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+            return 200, {}, {"commitUrl": COMMIT, "commitOid": "1" * 40, "success": True}
+        if path in self.files:
+            data = self.files[path]
+            return 200, {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": "2" * 40}, data
+        return 404, {"X-Error-Code": "EntryNotFound"}, {"error": "Entry not found"}
+
+    def __enter__(self):
+        hub = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                path = self.path.partition("?")[0]
+                hub.asked.append(f"{self.command} {path}")
+                hub.tokens.add(self.headers.get("Authorization"))
+                status, headers, data = hub.answer(self.command, path, body)
+                data = data if isinstance(data, bytes) else json.dumps(data).encode()
+                self.send_response(status)
+                for name, value in (
+                    {"Content-Type": "application/json", "Content-Length": len(data)} | headers
+                ).items():
+                    self.send_header(name, str(value))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(data)
+
+            do_POST = do_HEAD = do_GET
+
+            def log_message(self, *_):
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def process(tmp_path, hub_url, *command):
+    """A fresh interpreter whose hub is at `hub_url`: the address is read when huggingface_hub is imported."""
+    own = {"HF_ENDPOINT": hub_url, "HF_TOKEN": "hf_test", "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "0"}
+    own["PYTHONPATH"] = str(Path(release.__file__).parents[1])
+    return subprocess.run(
+        [sys.executable, *command], env={**os.environ, **own}, capture_output=True, text=True, timeout=60, cwd=tmp_path
+    )
+
+
+def push(tmp_path, hub_url, rows, *more):
+    return process(tmp_path, hub_url, "-m", "helpers", "push", "--rows", str(rows), "--repo", "me/lima-role", *more)
+
+
+# --- the rows: five dialogues, one declined, one out of form, one of several turns ---------------
+
+FIVE = [
+    Dialogue(f"d{i}", "stackexchange", (f"What is {i} and “{i}”?", f"It is {i}.", "More?", "No.")[: 4 if i == 4 else 2])
+    for i in range(5)
+]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder in which annotate has ended, and its rows."""
+    out = tmp_path_factory.mktemp("finished")
+    script = {FIVE[1].question: ["sorry"], FIVE[2].question: ["chatty"]}
+    with practice.PracticeServer(script) as server:
+        chat = EndpointChat("a-model", server.url)
+        rows = annotate.annotate(FIVE, out, chat, packaged=False, say=lambda *_: None)
+    return out / "lima_role.jsonl", rows
+
+
+@pytest.fixture
+def path(finished, tmp_path):
+    copy = tmp_path / "lima_role.jsonl"
+    copy.write_bytes(finished[0].read_bytes())
+    return copy
+
+
+def front_matter(card):
+    _, head, text = card.split("---\n", 2)
+    return yaml.safe_load(head), text
+
+
+# --- the card -----------------------------------------------------------------------------------
+
+
+def test_the_card_states_source_licence_and_annotator(finished):
+    head, text = front_matter(release.card(finished[1]))
+    assert head["license"] == "other" and "non-commercial" in head["license_name"]
+    assert head["license_link"].endswith("GAIR/lima") and head["source_datasets"] == ["GAIR/lima"]
+    assert head["configs"] == [{"config_name": "default", "data_files": [{"split": "train", "path": "train.jsonl"}]}]
+    assert "https://huggingface.co/datasets/GAIR/lima" in text and "non-commercial (CC BY-NC-SA" in text
+    assert "Roles written by: a-model (5)." in text
+    assert "arXiv 2407.08995" in text
+
+
+def test_the_counts_in_the_card_are_those_of_the_rows(finished):
+    rows = finished[1]
+    text = release.card(rows)
+    for line in ("dialogues | 5", "of several turns | 1", "role parsed | 3", "role declined | 1", "role malformed | 1"):
+        assert f"| {line} |" in text
+    assert "2 rows have no role of their own" in text
+    nouns = {roles.role_noun(r["role"]["role_description"]) for r in rows if r["outcome"] == "parsed"}
+    for noun in nouns:
+        assert f"{noun} (" in text
+    text = release.card([*rows, {**rows[0], "annotator": "somebody"}])
+    assert "| dialogues | 6 |" in text and "a-model (5), somebody (1)" in text
+
+
+def test_the_size_in_the_front_matter_is_that_of_the_rows(finished):
+    rows = finished[1]
+    assert front_matter(release.card(rows))[0]["size_categories"] == "n<1K"
+    assert front_matter(release.card(rows * 200))[0]["size_categories"] == "1K<n<10K"
+
+
+def test_a_role_without_a_noun_is_not_counted_as_one(finished):
+    nameless = {**finished[1][0], "role": {**finished[1][0]["role"], "role_description": "a 007"}}
+    assert "None" not in release.card([nameless])
+
+
+# --- the dry run --------------------------------------------------------------------------------
+
+
+def test_a_dry_run_writes_the_two_files_and_asks_the_hub_nothing(path, tmp_path, finished):
+    with Hub() as hub:
+        done = push(tmp_path, hub.url, path, "--dry-run")
+        assert hub.asked == []
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("dry run: me/lima-role would get 5 rows, 0.0 MB, private; read hub/README.md")
+    assert sorted(p.name for p in (tmp_path / "hub").iterdir()) == ["README.md", "train.jsonl"]
+    assert (tmp_path / "hub" / "README.md").read_text(encoding="utf-8") == release.card(finished[1])
+    lines = (tmp_path / "hub" / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == finished[1]
+
+
+def test_what_is_uploaded_can_be_loaded_with_datasets_row_by_row(path, tmp_path, finished):
+    from datasets import load_dataset
+
+    folder = release.push_to_hub(path, "me/lima-role", dry_run=True, say=lambda *_: None)
+    loaded = load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
+    assert loaded.to_list() == finished[1]
+
+
+def test_a_second_dry_run_tells_of_the_rows_of_today(path, finished):
+    said = []
+    release.push_to_hub(path, "me/lima-role", dry_run=True, say=said.append)
+    path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:3]), encoding="utf-8")
+    release.push_to_hub(path, "me/lima-role", dry_run=True, say=said.append)
+    assert ["5 rows" in said[0], "3 rows" in said[1]] == [True, True]
+
+
+def test_a_file_of_your_own_in_hub_is_neither_removed_nor_uploaded(path, tmp_path, here):
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub" / "notes.txt").write_text("mine")
+    with Hub() as hub:
+        here(hub)
+        release.push_to_hub(path, "me/lima-role", say=lambda *_: None)
+    assert (tmp_path / "hub" / "notes.txt").read_text() == "mine"
+    assert sorted(hub.committed) == ["README.md", "train.jsonl"]
+
+
+# --- what is refused before anything is written -------------------------------------------------
+
+
+def refused(path, repo="me/lima-role", **settings) -> str:
+    with pytest.raises(UserError) as error:
+        release.push_to_hub(path, repo, say=lambda *_: None, **settings)
+    assert "\n" not in str(error.value) and str(path.parent) not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("repo", ["lima-role", "a/b/c", "", "me/", "/x", "me/li ma", "me/x--y", "https://hub/me/x"])
+def test_a_name_that_the_hub_would_refuse_is_one_line(path, repo):
+    assert refused(path, repo, dry_run=True) == f"{repo!r} is no name for the hub: write user/name"
+    assert not (path.parent / "hub").exists()
+
+
+NO_ROLE = {
+    "no role": {},
+    "a role of null": {"role": None},
+    "an empty role": {"role": {"text": ""}},
+    "text": {"role": "a"},
+}
+
+
+@pytest.mark.parametrize("role", NO_ROLE.values(), ids=NO_ROLE)
+def test_a_row_without_a_role_is_named_and_nothing_is_written(path, role):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    row = {k: v for k, v in json.loads(lines[2]).items() if k != "role"} | role
+    path.write_text("\n".join([*lines[:2], json.dumps(row), *lines[3:]]) + "\n", encoding="utf-8")
+    line = refused(path, dry_run=True)
+    assert line == "lima_role.jsonl, line 3: no role; run annotate to the end first"
+    assert not (path.parent / "hub").exists()
+
+
+def test_an_empty_or_missing_file_is_one_line(path):
+    path.write_text("")
+    assert refused(path, dry_run=True) == "lima_role.jsonl has no rows: run annotate first"
+    path.unlink()
+    assert "missing data file" in refused(path, dry_run=True)
+
+
+# --- the upload ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Point this process's huggingface_hub to a hub."""
+
+    def here(hub):
+        from huggingface_hub import constants
+
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setenv("HF_TOKEN", "hf_test")
+
+    return here
+
+
+def test_the_hub_receives_the_card_and_the_rows_in_a_private_data_set(path, tmp_path):
+    with Hub() as hub:
+        done = push(tmp_path, hub.url, path)
+    assert (done.returncode, done.stdout.splitlines()) == (0, ["uploaded me/lima-role: 5 rows, 0.0 MB, private"])
+    (created,) = hub.created
+    assert (created["name"], created["organization"], created["type"]) == ("lima-role", "me", "dataset")
+    assert created["visibility"] == "private"
+    folder = tmp_path / "hub"
+    assert hub.committed == {name: (folder / name).read_bytes() for name in ("README.md", "train.jsonl")}
+    assert hub.tokens - {None} == {"Bearer hf_test"} and "hf_test" not in done.stdout + done.stderr
+
+
+def test_only_the_option_public_makes_it_public(path, here):
+    with Hub() as hub:
+        here(hub)
+        said = []
+        release.push_to_hub(path, "me/lima-role", private=False, say=said.append)
+    assert hub.created[0]["visibility"] == "public" and said == ["uploaded me/lima-role: 5 rows, 0.0 MB, PUBLIC"]
+
+
+def test_a_data_set_that_exists_and_is_private_is_updated(path, here):
+    with Hub(exists="private") as hub:
+        here(hub)
+        release.push_to_hub(path, "me/lima-role", say=lambda *_: None)
+    assert sorted(hub.committed) == ["README.md", "train.jsonl"]
+
+
+def test_private_rows_never_go_into_a_data_set_that_is_public_already(path, here):
+    with Hub(exists="public") as hub:
+        here(hub)
+        assert refused(path).startswith("me/lima-role exists and is public: make it private in its settings")
+    assert hub.committed == {}
+
+
+def assert_the_files_wait(path):
+    assert sorted(p.name for p in (path.parent / "hub").iterdir()) == ["README.md", "train.jsonl"]
+
+
+@pytest.mark.parametrize("at", ["/", "/api/datasets/me/lima-role/commit"])
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_token_that_may_not_write_is_one_line_that_says_what_to_do(path, here, status, at):
+    with Hub((status, {}), at) as hub:
+        here(hub)
+        line = refused(path)
+    assert line.startswith(f"the hub refused me/lima-role ({status}): run `hf auth login` with a token that may write")
+    assert line.endswith("the files wait in hub/") and hub.committed == {}
+    assert_the_files_wait(path)
+
+
+def test_a_hub_in_trouble_is_one_line(path, here):
+    with Hub((503, {})) as hub:
+        here(hub)
+        assert refused(path) == "the hub answers 503: run again later; the files wait in hub/"
+    assert_the_files_wait(path)
+
+
+def test_an_unreachable_hub_is_one_line(path, here):
+    with Hub() as hub:
+        pass
+    here(hub)
+    assert refused(path).startswith("could not reach the hub (ConnectError): run again later")
+    assert_the_files_wait(path)
+
+
+def test_a_refused_upload_on_the_command_line_is_one_line_and_exit_code_2(path, tmp_path):
+    with Hub((401, {"X-Error-Message": "Invalid credentials in Authorization header"})) as hub:
+        done = push(tmp_path, hub.url, path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1 and "hf auth login" in done.stderr
+
+
+# --- LIMA from the hub --------------------------------------------------------------------------
+
+READ = "from helpers.data import lima; print([(d.id, d.question, d.turns[1]) for d in lima.dialogues('hub')])"
+CAUGHT = f"""
+import time
+time.sleep = lambda seconds: None  # huggingface_hub tries five times, 23 seconds in all
+from helpers.errors import UserError
+try:
+    {READ}
+except UserError as error:
+    print(error)
+"""
+FILE = "/datasets/GAIR/lima/resolve/main/train.jsonl"
+
+
+def read_lima(tmp_path, url):
+    done = process(tmp_path, url, "-c", CAUGHT)
+    assert done.returncode == 0 and "Traceback" not in done.stderr
+    assert len(done.stdout.splitlines()) == 1
+    return done.stdout.strip()
+
+
+GATED = {
+    "no licence": (403, {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access to dataset GAIR/lima is restricted"}),
+    "no token": (401, {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access to dataset GAIR/lima is restricted"}),
+    "hidden": (401, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"}),
+}
+
+
+@pytest.mark.parametrize("refusal", GATED.values(), ids=GATED)
+def test_a_gated_lima_is_one_line_with_the_three_steps(tmp_path, refusal):
+    with Hub(refusal) as hub:
+        line = read_lima(tmp_path, hub.url)
+    assert line.startswith("GAIR/lima is gated: (1) open its page")
+    assert all(step in line for step in ("accept the licence", "(2) make a read token", "(3) run `hf auth login`"))
+    assert "SPT_DATA" in line
+
+
+def test_a_wrong_token_is_told_as_such_and_not_as_a_network_trouble(tmp_path):
+    with Hub((401, {"X-Error-Message": "Invalid credentials in Authorization header"})) as hub:
+        line = read_lima(tmp_path, hub.url)
+    assert "hf auth login" in line
+
+
+def test_an_unreachable_hub_for_lima_is_one_line(tmp_path):
+    with Hub() as hub:
+        pass
+    line = read_lima(tmp_path, hub.url)
+    assert line.startswith("could not reach the hub for GAIR/lima: check the network") and "SPT_DATA" in line
+
+
+def test_lima_is_read_from_its_file_and_its_loading_script_is_never_asked_for(tmp_path):
+    rows = [{"conversations": ["A question?", "An answer."], "source": "stackexchange"}] * 2
+    data = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    with Hub(files={FILE: data, FILE.replace("train.jsonl", "lima.py"): b"raise SystemExit('ran')"}) as hub:
+        said = read_lima(tmp_path, hub.url)
+    assert said == "[('0000', 'A question?', 'An answer.'), ('0001', 'A question?', 'An answer.')]"
+    assert {asked for asked in hub.asked if "lima" in asked} == {f"HEAD {FILE}", f"GET {FILE}"}
+
+
+# --- a tuned model --------------------------------------------------------------------------------
+
+MANIFEST = {
+    "arm": "role",
+    "seed": 1,
+    "profile": {
+        "model": "/srv/models/Some-Model",
+        "lora": None,
+        "batch_size": 2,
+        "learning_rate": 1e-4,
+        "weight_decay": 0.1,
+        "attention_dropout": 0.25,
+    },
+    "data": "ab" * 32,
+    "dialogues_seen": 48,
+    "steps": 24,
+    "precision": "fp32",
+    "tokens": 12_345,
+    "trained_tokens": 9_876,
+    "losses": [3.0, 2.5],
+    "commit": "abc",
+}
+
+
+@pytest.fixture
+def tuned(tmp_path):
+    """A folder as finetune leaves it, with weights of four bytes."""
+    folder = tmp_path / "role-seed1"
+    (folder / "runs").mkdir(parents=True)
+    (folder / "runs" / "events").write_text("a log")
+    (folder / "model.safetensors").write_bytes(b"1234")
+    (folder / "training_args.bin").write_bytes(b"a pickle")
+    (folder / "config.json").write_text("{}")
+    (folder / "manifest.json").write_text(json.dumps(MANIFEST))
+    (folder / "README.md").write_text(release.model_card(MANIFEST))
+    return folder
+
+
+def test_a_models_card_states_its_recipe_and_no_path(tuned):
+    card = (tuned / "README.md").read_text()
+    front = yaml.safe_load(card.split("---\n")[1])
+    assert front["library_name"] == "transformers"
+    for fact in ("Some-Model", "role, 1", "12,345 (9,876)", "2.500", "abababababab", "fp32"):
+        assert fact in card
+    assert "/srv" not in card
+
+
+def test_a_dry_run_of_a_model_names_its_files_and_asks_the_hub_nothing(tuned, tmp_path):
+    with Hub() as hub:
+        done = process(
+            tmp_path, hub.url, "-m", "helpers", "push", "--model", str(tuned), "--repo", "me/lima-role", "--dry-run"
+        )
+    assert done.returncode == 0, done.stderr
+    assert "4 files" in done.stdout and "model.safetensors" in done.stdout and "private" in done.stdout
+    assert hub.asked == []
+
+
+def test_a_model_is_uploaded_without_pickles_and_logs(tuned, tmp_path):
+    with Hub() as hub:
+        done = process(tmp_path, hub.url, "-m", "helpers", "push", "--model", str(tuned), "--repo", "me/lima-role")
+    assert done.returncode == 0, done.stderr
+    assert sorted(hub.committed) == ["README.md", "config.json", "manifest.json", "model.safetensors"]
+    assert hub.committed["model.safetensors"] == b"1234"
+    assert hub.created[0].get("visibility") == "private" or hub.created[0].get("private")
+
+
+def test_a_folder_without_a_finished_model_is_refused(tuned):
+    (tuned / "manifest.json").unlink()
+    with pytest.raises(UserError, match="holds no model that finetune has finished"):
+        release.push_model(tuned, "me/lima-role", dry_run=True)
