@@ -10,6 +10,7 @@ import warnings
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # Lessons print plain lines; that a progress bar cannot be a widget is no news to a student.
 warnings.filterwarnings("ignore", message="IProgress not found")
+warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")  # peft still reads it
 
 __version__ = "0.1.0"
 

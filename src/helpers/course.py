@@ -20,9 +20,10 @@ from typing import Any
 
 import pandas as pd
 
-from . import benchmarks, models, paper, profiles, run, score
+from . import benchmarks, models, paper, profiles, provenance, run, score
 from .errors import UserError
 from .profiles import DEFAULT_MODEL
+from .provenance import root
 from .run import Run
 
 TEMPLATE = Path(__file__).parent / "report.html.jinja"
@@ -30,7 +31,7 @@ TEMPLATE = Path(__file__).parent / "report.html.jinja"
 
 def lessons(wanted: str | None = None) -> list[Path]:
     """The notebooks to run, in order. `wanted`: numbers such as "01,03"; None for all."""
-    every = {p.name[:2]: p for p in sorted((run.root() / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
+    every = {p.name[:2]: p for p in sorted((root() / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
     if not every:
         raise UserError("no lessons here: run this from the course's folder (the one with notebooks/)")
     if wanted is None:
@@ -64,8 +65,8 @@ def run_lessons(
         peak = max(peak, progress.peak_gib)
         minutes[notebook.stem] = round((time.time() - started) / 60, 2)
     manifest = {
-        "commit": run.commit(),
-        "versions": run.versions(),
+        "commit": provenance.commit(),
+        "versions": provenance.versions(),
         "profile": this.profile.describe(),
         "overrides": overrides,
         "seeds": list(this.profile.seeds),
@@ -330,7 +331,7 @@ def publish(folder: Path, pictures: Sequence[str] = tuple(PICTURES)) -> None:
         raise UserError(f"{folder.name} holds no finished run (no manifest.json): run all lessons first")
     manifest = json.loads(manifest_path.read_text())
     scores = score.read_csv(folder / "scores.csv")
-    target = run.root() / "figures"
+    target = root() / "figures"
     target.mkdir(exist_ok=True)
     for name in pictures:
         shutil.copyfile(folder / "figures" / f"{name}.png", target / f"{name}.png")

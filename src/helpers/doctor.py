@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 
-from . import models, profiles, run, sandbox
+from . import models, profiles, provenance, sandbox
 from .errors import UserError
 from .profiles import DEFAULT_MODEL
 
@@ -15,7 +15,7 @@ from .profiles import DEFAULT_MODEL
 def lines() -> Iterator[tuple[bool, str]]:
     """(fine, what was found and, if not fine, what to do) for everything the course needs."""
     yield sys.version_info >= (3, 11), f"Python {sys.version.split()[0]} (3.11 or newer)"
-    for name, version in run.versions().items():
+    for name, version in provenance.versions().items():
         if name != "python":
             yield True, f"{name} {version}"
     cores = os.cpu_count() or 1

@@ -1,26 +1,37 @@
 """LIMA / LIMA-Role -> a tuned model, on TRL's SFTTrainer (paper, sections 3.2 and 4.2).
 
-The one idea: a dialogue becomes token ids and labels segment by segment, so we know of every token
-whether it is trained on. Trained: the assistant's turns with their end token, and in the role arm
-the role prompt that opens the first of them. Not trained: system line, tags, the user's words.
+The one idea: a fine-tune is a recipe. The same recipe, data and seed give the same model, so a finished model is kept, an
+interrupted one goes on from its last checkpoint, and another recipe in the same folder is refused.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
-import random
-import time
+import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from . import models, roles
+from filelock import SoftFileLock, Timeout
+
+from . import memory, models, provenance
+from .encode import IGNORED, Encoded, encode_dialogue, encode_rows, segments
 from .errors import UserError
 from .profiles import Profile
+
+__all__ = [
+    "ARMS",
+    "IGNORED",
+    "Encoded",
+    "dropout_ramp",
+    "encode_dialogue",
+    "finetune",
+    "segments",
+    "set_attention_dropout",
+]
 
 ARMS = ("lima", "role")
 TRAINING = (  # the settings of a profile that a model depends on
@@ -28,61 +39,7 @@ TRAINING = (  # the settings of a profile that a model depends on
     *("max_tokens", "betas", "weight_decay", "attention_dropout", "lora", "quantized"),
     *("gradient_checkpointing", "design"),
 )
-IGNORED = -100  # label of a token outside the loss (torch's cross_entropy)
-
-
-@dataclass(frozen=True)
-class Encoded:
-    input_ids: list[int]
-    labels: list[int]  # as long as input_ids; IGNORED where the loss does not look
-
-
-def segments(row: dict[str, Any], arm: str, design: int = 8) -> list[tuple[str, bool]]:
-    """A row of LIMA-Role as (text, trained) pieces; an end token follows each trained piece.
-
-    Figure 2, lower half: "Below is a chat ... USER: question ASSISTANT: [role prompt] answer".
-    """
-    pieces = [(roles.SYSTEM, False)]
-    for n, message in enumerate(row["messages"]):
-        text = message["content"].strip()
-        if message["role"] == "user":
-            pieces.append((f"\nUSER: {text}\nASSISTANT:", False))
-        else:
-            opening = f" {roles.render(**_descriptions(row), design=design)}" if arm == "role" and n == 1 else ""
-            pieces.append((f"{opening.rstrip()} {text}", True))
-    return pieces
-
-
-def _descriptions(row: dict[str, Any]) -> dict[str, str]:
-    if not row.get("role"):
-        raise UserError(f"dialogue {row.get('id')} has no role annotation: run annotate first")
-    return {k: row["role"][k] for k in ("question_description", "role_description")}
-
-
-def encode_dialogue(row: dict[str, Any], tokenizer: Any, arm: str, max_tokens: int = 4096, design: int = 8) -> Encoded:
-    """Ids and labels of one row, each piece tokenised by itself so that no token straddles a border.
-
-    One BOS where the tokenizer uses one. Longer than `max_tokens`: cut at the last assistant turn that
-    ends in time; UserError when not even the first does.
-    """
-    first = tokenizer("x").input_ids
-    bos = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None and first[0] == tokenizer.bos_token_id else []
-    ids, labels = list(bos), [IGNORED] * len(bos)
-    for text, trained in segments(row, arm, design):
-        piece = tokenizer(text, add_special_tokens=False).input_ids
-        if trained:
-            piece = [*piece, tokenizer.eos_token_id]  # inside the loss: else the model never learns to stop
-        if trained and len(ids) + len(piece) > max_tokens:
-            break
-        ids += piece
-        labels += piece if trained else [IGNORED] * len(piece)
-    while labels and labels[-1] == IGNORED:  # a question whose answer was cut off
-        ids.pop(), labels.pop()
-    if not labels:
-        raise UserError(
-            f"dialogue {row.get('id')} does not fit into {max_tokens} tokens: shorten it or raise max_tokens"
-        )
-    return Encoded(ids, labels)
+WITH_DROPOUT = ("eager", "sdpa", "flash_attention_2")  # attention kernels that drop attention weights in training
 
 
 def dropout_ramp(layers: int, last: float = 0.25) -> list[float]:
@@ -92,6 +49,11 @@ def dropout_ramp(layers: int, last: float = 0.25) -> list[float]:
 
 def set_attention_dropout(model: Any, ramp: Sequence[float]) -> None:
     """Give every layer its own p. The config knows one value for all; each attention module reads its own."""
+    kernel = getattr(model.config, "_attn_implementation", "eager") or "eager"
+    if any(ramp) and kernel not in WITH_DROPOUT:
+        raise UserError(
+            f"attention kernel {kernel!r} has no dropout: load the model with one of {', '.join(WITH_DROPOUT)}"
+        )
     layers = model.get_decoder().layers
     for layer, p in zip(layers, ramp, strict=True):
         if not hasattr(layer.self_attn, "attention_dropout"):
@@ -99,71 +61,125 @@ def set_attention_dropout(model: Any, ramp: Sequence[float]) -> None:
         layer.self_attn.attention_dropout = p
 
 
-def load_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows that annotate wrote, checked: turns alternate, nothing is empty."""
-    from .data import read_jsonl
-
-    rows = read_jsonl(path, required=("messages",))
-    for number, row in enumerate(rows, 1):
-        expected = ["user", "assistant"] * (len(row["messages"]) // 2)
-        if not expected or [m["role"] for m in row["messages"]] != expected:
-            raise UserError(f"{path.name}, line {number}: turns must go user, assistant, user, assistant")
-        if not all(m["content"].strip() for m in row["messages"]):
-            raise UserError(f"{path.name}, line {number}: an empty turn; repair or remove the row")
-    return rows
-
-
 def finetune(
-    profile: Profile, arm: str, rows: Sequence[dict[str, Any]], out: Path, seed: int = 0, say: Callable = print
+    profile: Profile,
+    arm: str,
+    rows: Sequence[dict[str, Any]],
+    out: Path,
+    seed: int = 0,
+    say: Callable = print,
+    report_to: str = "none",
 ) -> dict[str, Any]:
     """Tune the profile's model on `rows` and save it to `out`; return (and save) its manifest.
 
-    A finished model of the same recipe and data in `out` is kept: nothing is trained twice.
+    A finished model of the same recipe and data in `out` is kept, an interrupted one goes on from its last whole
+    checkpoint in `<out>.work`. `report_to`: "tensorboard", "wandb", "trackio" or "none" (TRL's own names). Under `accelerate
+    launch` every process calls this; the first one speaks and writes.
     """
     if arm not in ARMS:
         raise UserError(f"unknown arm {arm!r}: choose lima or role")
+    if type(seed) is not int or not 0 <= seed < 2**32:
+        raise UserError(f"unknown seed {seed!r}: give a whole number from 0 on; the paper has 0 to 3")
+    main, devices = os.environ.get("RANK", "0") == "0", int(os.environ.get("WORLD_SIZE", "1"))
+    say = say if main else (lambda *_: None)
     recipe = {
         "arm": arm,
         "seed": seed,
         "profile": {k: v for k, v in profile.describe().items() if k in TRAINING},
         "data": hashlib.sha256(json.dumps(list(rows), sort_keys=True).encode()).hexdigest(),
     }
+    if Path(profile.model).is_dir():  # a folder is known by its weights: no path in a manifest
+        recipe["profile"]["model"] = models.fingerprint(profile.model)
     recipe = json.loads(json.dumps(recipe))  # tuples become lists, as they are read back
     if done := _finished(out, recipe):
+        if main:
+            _tidy(out)
         say(f"{out.name}: trained before with this recipe and data, kept")
         return done
+    out.parent.mkdir(parents=True, exist_ok=True)
+    lock = SoftFileLock(f"{out}.lock", timeout=0)
+    try:
+        if main:
+            lock.acquire()
+    except Timeout:
+        raise UserError(f"{out.name} is being trained by process {lock.pid}: wait for it to end, or end it") from None
+    try:
+        return _finetune(profile, recipe, rows, out, say, report_to, main, devices)
+    finally:
+        lock.release()
 
+
+def _finetune(
+    profile: Profile,
+    recipe: dict[str, Any],
+    rows: Sequence[dict[str, Any]],
+    out: Path,
+    say: Callable,
+    report_to: str,
+    main: bool,
+    devices: int,
+) -> dict[str, Any]:
+    from . import trainer as trainer_
+
+    arm, seed, work = recipe["arm"], recipe["seed"], out.with_name(out.name + ".work")
+    models.need_device(profile)
     models.release_memory()  # what a lesson has loaded before and dropped
-    model, tokenizer = _trainable(profile)
-    encoded = [encode_dialogue(r, tokenizer, arm, profile.max_tokens, profile.design) for r in rows]
-    random.Random(seed).shuffle(encoded)
+    steps_each = trainer_.accumulation(profile, devices)
+    plan = memory.choose(profile, memory.sizes(models.config(profile)), memory.available(profile), devices)
+    say(plan)
+    say(
+        f"a batch of {profile.batch_size}: {profile.device_batch_size} dialogues x {steps_each} passes x {devices} device(s)"
+    )
+    model, tokenizer = _trainable(profile, plan.precision)
+    encoded, left_out = encode_rows(rows, tokenizer, arm, profile.max_tokens, profile.design)
+    _check_vocabulary(encoded, model)
+    cut = sum(e.cut for e in encoded)
+    if cut or left_out:
+        say(
+            f"{cut} dialogues were cut at a turn's end, {len(left_out)} do not fit into {profile.max_tokens} tokens and are left out"
+        )
     set_attention_dropout(model, dropout_ramp(len(model.get_decoder().layers), profile.attention_dropout))
-    trainer = _trainer(profile, model, tokenizer, encoded, out, seed, say)
-    began = time.time()
-    trainer.train()
-    seconds = time.time() - began
+    started = recipe | {"precision": plan.precision}
+    resume = _resumable(work, started, main)
+    trainer = trainer_.build(profile, plan.precision, model, tokenizer, encoded, work, seed, say, report_to)
+    if resume:
+        say(f"{out.name}: going on from {resume.name}")
+    with models.quiet_transformers():
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
 
     history = [h for h in trainer.state.log_history if "loss" in h]
-    losses = [h["loss"] for h in history]
-    if not all(map(math.isfinite, losses)):
-        raise RuntimeError(f"{arm}-seed{seed}: the loss became {losses[-1]}; lower the learning rate and run again")
-    steps = trainer.state.global_step
-    seen = steps * profile.batch_size
-    tokens = sum(len(encoded[i % len(encoded)].input_ids) for i in range(seen))
+    seconds, steps = trainer_.sum_seconds(history), trainer.state.global_step
+    seen = [i for step in range(steps) for i in trainer.sampler.rows_of_step(step)]
+    tokens = sum(len(encoded[i].input_ids) for i in seen)
     manifest = recipe | {
+        "precision": plan.precision,
+        "devices": devices,
         "steps": steps,
-        "dialogues_seen": seen,
+        "dialogues_seen": len(seen),
+        "dialogues_cut": cut,
+        "dialogues_left_out": left_out,
         "tokens": tokens,
-        "trained_tokens": sum(sum(x != IGNORED for x in encoded[i % len(encoded)].labels) for i in range(seen)),
-        "losses": losses,
+        "trained_tokens": sum(sum(x != IGNORED for x in encoded[i].labels) for i in seen),
+        "losses": [h["loss"] for h in history],
         "seconds": round(seconds, 1),
         "tokens_per_second": round(tokens / seconds, 1),
+        "peak_memory_gib": round(memory.peak_gib(), 2),
+        "planned_memory_gib": round(plan.total, 2),
+        "versions": provenance.versions(),
+        "commit": provenance.commit(),
     }
-    _save(trainer.model, tokenizer, out, manifest)
+    try:
+        _save(trainer, tokenizer, out, manifest, main)
+    except Exception as error:  # a full disk: OSError, or what safetensors and torch make of it
+        shutil.rmtree(out.with_name(out.name + ".new"), ignore_errors=True)
+        raise trainer_.explain_write(error, work, f"the model {out.name}") from error
+    if main:
+        shutil.rmtree(work, ignore_errors=True)
     del trainer, model
     models.release_memory()
     say(
-        f"{out.name}: {steps} steps, {seen} dialogues, {tokens} tokens in {seconds:.0f} s ({tokens / seconds:.0f} tokens/s)"
+        f"{out.name}: {steps} steps, {len(seen)} dialogues, {tokens} tokens in {seconds:.0f} s "
+        f"({manifest['tokens_per_second']:.0f} tokens/s)"
     )
     return manifest
 
@@ -171,6 +187,8 @@ def finetune(
 def _finished(out: Path, recipe: dict[str, Any]) -> dict[str, Any] | None:
     path = out / "manifest.json"
     if not path.is_file():
+        if out.is_dir() and any(out.iterdir()):
+            raise UserError(f"{out.name} is not empty and holds no model of ours: choose another --out")
         return None
     manifest = json.loads(path.read_text())
     if any(manifest.get(k) != v for k, v in recipe.items()):
@@ -178,9 +196,40 @@ def _finished(out: Path, recipe: dict[str, Any]) -> dict[str, Any] | None:
     return manifest
 
 
-def _trainable(profile: Profile) -> tuple[Any, Any]:
-    """Model and tokenizer in training precision: at lr 1e-5 bfloat16 weights would round updates away."""
-    model, tokenizer = models.load(profile, dtype=profile.dtype if profile.quantized else "float32")
+def _tidy(out: Path) -> None:
+    """Remove what a process has left that was killed after the model had its name; not from one that still runs."""
+    work, lock = out.with_name(out.name + ".work"), Path(f"{out}.lock")
+    if work.exists() or lock.exists():
+        with suppress(Timeout), SoftFileLock(lock, timeout=0):
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _resumable(work: Path, started: dict[str, Any], main: bool) -> Path | None:
+    """The checkpoint to go on from, if `work` was begun with this very recipe; else nothing, and a fresh `work`."""
+    from .trainer import last_checkpoint
+
+    note = work / "recipe.json"
+    try:
+        same = json.loads(note.read_text()) == started
+    except (OSError, ValueError):
+        same = False
+    if same:
+        return last_checkpoint(work)
+    if main:
+        if last_checkpoint(work):
+            raise UserError(
+                f"{work.name} holds an unfinished run of another recipe or other data: remove it or choose another --out"
+            )
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        note.write_text(json.dumps(started))
+    return None
+
+
+def _trainable(profile: Profile, precision: str) -> tuple[Any, Any]:
+    """Model and tokenizer, with weights as `precision` says: plain bfloat16 would round updates away (precision.py)."""
+    dtype = profile.dtype if profile.quantized else {"fp32": "float32", "bf16-sr": "bfloat16"}[precision]
+    model, tokenizer = models.load(profile, dtype=dtype)
     model.config.use_cache = False
     if profile.quantized:
         from peft import prepare_model_for_kbit_training
@@ -189,118 +238,49 @@ def _trainable(profile: Profile) -> tuple[Any, Any]:
     return model.train(), tokenizer
 
 
-def _trainer(profile: Profile, model, tokenizer, encoded: Sequence[Encoded], out: Path, seed: int, say) -> Any:
-    import torch
-    from datasets import Dataset
-    from torch.utils.data import SequentialSampler
-    from transformers import TrainerCallback
-    from transformers.trainer_callback import PrinterCallback, ProgressCallback
-    from trl import SFTConfig, SFTTrainer
-
-    devices = int(os.environ.get("WORLD_SIZE", "1"))  # set by `accelerate launch`
-    if profile.batch_size % (profile.device_batch_size * devices):
-        raise UserError(f"batch size {profile.batch_size} is not a multiple of {profile.device_batch_size} per device")
-    cuda = profile.device == "cuda"
-    args = SFTConfig(
-        output_dir=str(out.with_name(out.name + ".work")),
-        seed=seed,
-        data_seed=seed,
-        use_cpu=not cuda,
-        bf16=cuda,
-        optim="adamw_torch_fused" if not profile.quantized else "paged_adamw_32bit",
-        learning_rate=profile.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=0,
-        weight_decay=profile.weight_decay,
-        adam_beta1=profile.betas[0],
-        adam_beta2=profile.betas[1],
-        per_device_train_batch_size=profile.device_batch_size,
-        gradient_accumulation_steps=profile.batch_size // (profile.device_batch_size * devices),
-        num_train_epochs=profile.epochs,
-        max_steps=profile.max_steps or -1,
-        max_length=None,  # encode_dialogue has cut already, at a turn's end
-        activation_checkpointing=profile.gradient_checkpointing,  # transformers' new name for it
-        packing=False,
-        logging_steps=1,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_pin_memory=cuda,
-    )
-
-    class Say(TrainerCallback):
-        """About eight lines a run: step, loss, time left."""
-
-        def on_train_begin(self, args, state, control, **kwargs):
-            self.began = time.time()
-
-        def on_log(self, args, state, control, logs=None, **kwargs):
-            every = max(1, state.max_steps // 8)
-            if "loss" in (logs or {}) and (state.global_step % every == 0 or state.global_step == 1):
-                left = (time.time() - self.began) / state.global_step * (state.max_steps - state.global_step)
-                say(f"  step {state.global_step:3}/{state.max_steps}  loss {logs['loss']:.3f}  {left:4.0f} s left")
-
-    class Trainer(SFTTrainer):
-        def _get_train_sampler(self, train_dataset=None):
-            """Both arms meet the dialogues in the same order: the one drawn from the seed before encoding."""
-            return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
-
-        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-            """Cross-entropy over the trained tokens of the whole optimizer step (`num_items_in_batch` of them).
-
-            Logits are made for trained positions only. TRL's own loss also measures entropy and accuracy,
-            which costs a CPU a quarter of the step.
-            """
-            labels = inputs["labels"][:, 1:]  # the logits at position t predict token t + 1
-            trained = (labels != IGNORED).any(0).nonzero()[:, 0]
-            out = model(
-                input_ids=inputs["input_ids"], attention_mask=inputs.get("attention_mask"), logits_to_keep=trained
-            )
-            loss = torch.nn.functional.cross_entropy(
-                out.logits.float().flatten(0, 1), labels[:, trained].flatten(), ignore_index=IGNORED, reduction="sum"
-            )
-            loss = loss / (num_items_in_batch if num_items_in_batch is not None else (labels != IGNORED).sum())
-            return (loss, out) if return_outputs else loss
-
-    data = Dataset.from_dict({"input_ids": [e.input_ids for e in encoded], "labels": [e.labels for e in encoded]})
-    with models.quiet_transformers():
-        trainer = Trainer(
-            model=model,
-            args=args,
-            train_dataset=data,
-            processing_class=tokenizer,
-            peft_config=_lora(profile),
-            callbacks=[Say()],
+def _check_vocabulary(encoded: Sequence[Encoded], model: Any) -> None:
+    known, largest = model.get_input_embeddings().num_embeddings, max(max(e.input_ids) for e in encoded)
+    if largest >= known:
+        raise UserError(
+            f"the tokenizer writes token {largest}, the model knows {known}: they do not belong together; use the model's own"
         )
-    trainer.remove_callback(PrinterCallback)
-    trainer.remove_callback(ProgressCallback)
-    return trainer
 
 
-def _lora(profile: Profile) -> Any:
-    if profile.lora is None:
-        return None
-    from peft import LoraConfig
+def _save(trainer: Any, tokenizer: Any, out: Path, manifest: dict[str, Any], main: bool) -> None:
+    """Write weights, card and manifest under a temporary name and rename: `out` is whole or not there."""
+    from . import release
 
-    return LoraConfig(
-        r=profile.lora.rank,
-        lora_alpha=profile.lora.alpha,
-        lora_dropout=profile.lora.dropout,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
-
-
-def _save(model: Any, tokenizer: Any, out: Path, manifest: dict[str, Any]) -> None:
-    """Write weights and manifest under a temporary name and rename: `out` is whole or not there."""
-    import shutil
-
-    temporary = out.with_name(out.name + ".work")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    temporary = out.with_name(out.name + ".new")
+    if main:
+        shutil.rmtree(temporary, ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
     with models.quiet_transformers():
-        model.save_pretrained(temporary)
+        trainer.save_model(str(temporary))  # gathers what FSDP has spread
+    if main:
+        (temporary / "training_args.bin").unlink(missing_ok=True)  # pickled, and in the manifest anyway
         tokenizer.save_pretrained(temporary)
-    (temporary / "manifest.json").write_text(json.dumps(manifest, indent=1))
-    shutil.rmtree(out, ignore_errors=True)
-    temporary.replace(out)
+        if (logs := Path(trainer.args.output_dir) / "runs").is_dir():
+            shutil.copytree(logs, temporary / "runs")
+        (temporary / "README.md").write_text(release.model_card(manifest), encoding="utf-8")
+        (temporary / "manifest.json").write_text(json.dumps(manifest, indent=1))
+        shutil.rmtree(out, ignore_errors=True)
+        temporary.replace(out)
+    trainer.accelerator.wait_for_everyone()
+
+
+def merge(profile: Profile, adapter: Path, out: Path) -> Path:
+    """Fold a LoRA adapter into its base model (loaded unquantised) and save a plain model to `out`."""
+    from dataclasses import replace
+
+    if not (adapter / "adapter_config.json").is_file():
+        raise UserError(f"{adapter.name} holds no adapter: merge is for models tuned with LoRA")
+    if out.exists() and any(out.iterdir()):
+        raise UserError(f"{out.name} is not empty: choose another --out")
+    model, tokenizer = models.load(replace(profile, quantized=False), str(adapter))
+    merged = model.merge_and_unload()
+    with models.quiet_transformers():
+        merged.save_pretrained(out)
+        tokenizer.save_pretrained(out)
+    manifest = json.loads((adapter / "manifest.json").read_text())
+    (out / "manifest.json").write_text(json.dumps(manifest | {"merged": True}, indent=1))
+    return out

@@ -138,9 +138,9 @@ def load(profile: Profile, name: str | None = None, dtype: str | None = None) ->
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.bfloat16,
+            bnb_4bit_compute_dtype=torch.bfloat16 if profile.device == "cuda" else torch.float32,
         )
-    if profile.device == "cuda":
+    if profile.device == "cuda" and os.environ.get("ACCELERATE_USE_FSDP") != "true":  # FSDP places its own parts
         options["device_map"] = {"": int(os.environ.get("LOCAL_RANK", "0"))}
     with quiet_transformers():
         try:
@@ -158,6 +158,18 @@ def load(profile: Profile, name: str | None = None, dtype: str | None = None) ->
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return model.eval(), tokenizer
+
+
+def config(profile: Profile) -> Any:
+    """The configuration of the profile's model: its shape, without its weights."""
+    from transformers import AutoConfig
+
+    with quiet_transformers():
+        try:
+            return AutoConfig.from_pretrained(resolve(profile.model), trust_remote_code=False)
+        except (OSError, ValueError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+            raise UserError(f"could not load {profile.model!r} ({reason}): check the name or the network") from error
 
 
 def need_device(profile: Profile) -> None:

@@ -70,6 +70,30 @@ def dropout_ramp(ramp: Sequence[float]) -> Figure:
     return figure
 
 
+def moved_weights(moved: dict[str, dict[str, float]], arrived: dict[str, dict[str, float]]) -> Figure:
+    """One optimizer step by learning rate (outer keys) and by how the weights are kept: left the share of weights that
+    changed, right how far they went along float32's way."""
+    names = {"fp32": "float32", "bf16-sr": "bfloat16, rounded at random", "bf16": "bfloat16, rounded to the nearest"}
+    colours = dict(zip(names, (COLOURS["lima"], "#009E73", COLOURS["role"])))
+    figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.1), sharey=True)
+    titles = ("weights that changed (%)", "of the wanted way, covered (%)")
+    for axis, shares, title in zip(axes, (moved, arrived), titles):
+        for k, (precision, label) in enumerate(names.items()):
+            y = np.arange(len(shares)) + (k - 1) * 0.26
+            values = [100 * share[precision] for share in shares.values()]
+            axis.barh(y, values, height=0.23, color=colours[precision], label=label)
+            for value, height in zip(values, y):
+                axis.text(max(value, 0) + 1.5, height, f"{value:.0f}", va="center", fontsize=9)
+        axis.set_yticks(np.arange(len(shares)), list(shares))
+        axis.set(xlabel=title, xlim=(0, 118))
+        axis.grid(axis="y", visible=False)
+    axes[0].invert_yaxis()
+    axes[0].set_title("What one step does")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9)
+    return figure
+
+
 def benchmark_scores(scores: pd.DataFrame) -> Figure:
     """Accuracy by benchmark and arm with 95 % intervals; a tick marks random guessing."""
     names = list(dict.fromkeys(scores.benchmark))

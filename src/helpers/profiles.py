@@ -30,13 +30,13 @@ class Profile:
     hardware: str  # what a person needs, in words
     model: str  # the default model above, a hub name, or a local folder
     device: str  # "cpu" or "cuda"
-    dtype: str  # weights while scoring; training keeps float32 unless `quantized`
+    dtype: str  # weights while scoring; training has `precisions`
     source: str  # "packaged" or "hub"; SPT_DATA goes before the hub
 
     # fine-tuning (paper, section 4.2)
     learning_rate: float = 1e-5
     batch_size: int = 64  # dialogues behind one optimizer step, whatever the number of devices
-    device_batch_size: int = 4
+    device_batch_size: int = 2  # more means more padding: 3 % of LIMA's tokens at 2, 10 % at 4
     epochs: float = 4.0
     max_steps: int | None = None  # stop after this many optimizer steps; None: all epochs
     max_tokens: int = 4096
@@ -47,6 +47,8 @@ class Profile:
     lora: Lora | None = None
     quantized: bool = False  # NF4 with double quantisation (QLoRA)
     gradient_checkpointing: bool = False
+    precisions: tuple[str, ...] = ("fp32",)  # how weights are kept in training; the first that fits the machine is used
+    checkpoint_steps: int = 17  # optimizer steps between checkpoints: an epoch of LIMA
     design: int = 8  # row of the paper's Table 3
 
     # scoring
@@ -70,6 +72,7 @@ A100 = Profile(
     dtype="bfloat16",
     source="hub",
     gradient_checkpointing=True,
+    precisions=("fp32", "bf16-sr"),  # one 80 GB card cannot hold the first; lesson 02 shows what the second costs
     questions={"mmlu": 2000},
 )
 
@@ -80,6 +83,7 @@ QLORA = replace(
     device_batch_size=1,
     learning_rate=2e-4,
     seeds=(0,),
+    precisions=("fp32",),  # of the adapters
     lora=Lora(rank=64, alpha=16, dropout=0.05),
     quantized=True,
     deviations=(
@@ -101,6 +105,7 @@ CPU = Profile(
     device_batch_size=1,  # rows of one: no padding
     epochs=1.0,
     max_steps=24,
+    checkpoint_steps=16,  # one, after two thirds: it takes as much disk as three models
     max_tokens=1024,
     seeds=(0,),
     questions={
@@ -120,6 +125,8 @@ CPU = Profile(
     ),
 )
 
+EPOCHS = {"mistralai/Mistral-7B-v0.1": 4.0, "meta-llama/Llama-2-7b-hf": 8.0}  # section 4.2
+
 PROFILES = {p.name: p for p in (CPU, QLORA, A100)}
 
 
@@ -130,4 +137,6 @@ def get(name: str, **overrides: Any) -> Profile:
     known = {f.name for f in fields(Profile)} - {"name"}
     if wrong := sorted(set(overrides) - known):
         raise UserError(f"unknown setting {wrong[0]!r} for profile {name!r}: choose one of {', '.join(sorted(known))}")
+    if name != "cpu" and overrides.get("model") in EPOCHS:
+        overrides.setdefault("epochs", EPOCHS[overrides["model"]])
     return replace(PROFILES[name], **overrides)

@@ -10,12 +10,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +21,12 @@ import pandas as pd
 from . import annotate, finetune, models, plots, profiles, score
 from .data import SAMPLES, lima, source_for
 from .errors import UserError
+from .memory import peak_gib
 from .profiles import Profile
+from .provenance import root
 
 REFERENCE = SAMPLES / "reference"  # scores.csv and answers.csv of a real `cpu` run, for lessons taught alone
-NEEDED_MB = 2_500  # two tuned models and the run's files
-
-
-def root() -> Path:
-    """The course's folder: the first one upwards from here that holds notebooks/ and pyproject.toml."""
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "pyproject.toml").is_file() and (folder / "notebooks").is_dir():
-            return folder
-    return here
+NEEDED_MB = 4_000  # two tuned models, a checkpoint, and the run's files
 
 
 @dataclass
@@ -58,9 +48,7 @@ class Run:
     def annotated(self, chat=None, say=print) -> list[dict[str, Any]]:
         """The rows of LIMA-Role: lima_role.jsonl, made by replaying (or asking) the annotator if missing."""
         path = self.folder / "lima_role.jsonl"
-        return (
-            finetune.load_rows(path) if path.is_file() else annotate.annotate(self.dialogues(), self.folder, chat, say)
-        )
+        return lima.load_rows(path) if path.is_file() else annotate.annotate(self.dialogues(), self.folder, chat, say)
 
     def model_folder(self, arm: str, seed: int = 0) -> Path:
         return self.folder / "models" / f"{arm}-seed{seed}"
@@ -132,7 +120,7 @@ class Run:
         metrics = json.loads(path.read_text()) if path.is_file() else {}
         measured = {
             "minutes": round((time.time() - self.began) / 60, 2),
-            "peak_memory_gib": round(peak_memory_gib(), 2),
+            "peak_memory_gib": round(peak_gib(), 2),
         }
         metrics[lesson] = numbers | measured
         temporary = path.with_suffix(".json.tmp")
@@ -196,32 +184,3 @@ def need_space(path: Path, megabytes: int = NEEDED_MB) -> None:
         raise UserError(
             f"no room for a run in {path.name}: {free} MB free, {megabytes} MB needed; free some or use --out"
         )
-
-
-def peak_memory_gib() -> float:
-    """Peak resident memory of this process so far, in GiB."""
-    if sys.platform == "win32":
-        import psutil
-
-        return psutil.Process().memory_info().peak_wset / 2**30
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kilobytes, on macOS bytes
-    return peak / (2**30 if sys.platform == "darwin" else 2**20)
-
-
-def versions() -> dict[str, str]:
-    """Versions of the libraries that can change a number."""
-    names = ("torch", "transformers", "trl", "peft", "datasets", "openai", "papermill", "numpy", "pandas")
-    return {"python": ".".join(map(str, sys.version_info[:3]))} | {n: metadata.version(n) for n in names}
-
-
-def commit() -> str:
-    """The commit of the course's code, with "+changes" if the tree differs from it; "unknown" outside git."""
-    try:
-        git = ["git", "-C", str(root())]
-        head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
-        dirty = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return head.stdout.strip() + ("+changes" if dirty.stdout.strip() else "")
