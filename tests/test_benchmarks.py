@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import http.server
 import json
 import os
+import random
+import re
 import subprocess
 import sys
+import threading
+import time
 from collections import Counter
 from functools import partial
+from pathlib import Path
 
 import pytest
+from scipy.stats import chisquare
 
 from helpers import benchmarks, paper, sandbox
 from helpers.benchmarks import BENCHMARKS, humaneval, mmlu
+from helpers.data import read_jsonl
 from helpers.errors import UserError
 
 LETTERS = {"mmlu": "ABCD", "commonsense_qa": "ABCDE", "truthful_qa": "ABCD", "openbookqa": "ABCD", "date": "ABCDEF"}
+PROBLEMS = {r["task_id"]: r for r in humaneval.rows("packaged")}
 ALL = pytest.mark.parametrize("name", BENCHMARKS)
 LETTERED = pytest.mark.parametrize("name", LETTERS)
 
@@ -99,30 +110,85 @@ def test_an_unknown_benchmark_or_source_says_what_there_is():
         mmlu.rows("disk")
 
 
-@ALL
-def test_the_hubs_field_names_give_the_same_questions(name, monkeypatch):
-    """The hub's BIG-bench copies rename fields; the others keep the layout of the original files."""
+HUB = [name for name in BENCHMARKS if name not in ("strategyqa", "date")]
+
+
+@pytest.mark.parametrize("name", HUB)
+def test_a_split_of_the_hub_gives_the_same_questions(name, monkeypatch):
     b = BENCHMARKS[name]
-
-    def hub_rows(repo, config, split, revision=None):
-        rows = [{k: v for k, v in r.items() if k not in ("question_id", "domain")} for r in packaged]
-        if "bigbench" not in repo:
-            return rows
-        return [
-            {
-                "inputs": r["input"],
-                "multiple_choice_targets": list(r["target_scores"]),
-                "multiple_choice_scores": list(r["target_scores"].values()),
-            }
-            for r in rows
-        ]
-
-    packaged = b.rows("packaged")
-    if name == "mmlu":
-        packaged.sort(key=lambda r: r["question_id"])  # back to file order
-    monkeypatch.setattr(benchmarks.common, "hub_rows", hub_rows)
+    rows = [{k: v for k, v in r.items() if k not in ("question_id", "domain")} for r in b.rows("packaged")]
+    monkeypatch.setattr(benchmarks.common, "hub_rows", lambda repo, config, split, revision=None: rows)
+    if name == "mmlu":  # back to file order
+        rows = sorted(b.rows("packaged"), key=lambda r: r["question_id"])
     asked = [(b.question(r), b.gold(r)) for r in b.rows("hub")]
     assert asked == [(b.question(r), b.gold(r)) for r in b.rows("packaged")]
+
+
+@pytest.fixture
+def github(tmp_path, monkeypatch):
+    """A server on loopback in place of GitHub, and an empty cache: (folder that it serves, paths asked for, its end)."""
+    asked = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            asked.append(self.path)
+
+    served = tmp_path / "served"
+    served.mkdir()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(served)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    assert re.fullmatch(
+        r"https://raw\.githubusercontent\.com/[\w-]+/[\w-]+/[0-9a-f]{40}/dataset", benchmarks.common.BIG_BENCH
+    )
+    monkeypatch.setattr(benchmarks.common, "BIG_BENCH", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+
+    def end():
+        server.shutdown()
+        server.server_close()
+
+    yield served, asked, end
+    end()
+
+
+TASK_FILES = {"strategyqa": "StrategyQA/task.json", "date": "Bigbench_Date/task.json"}
+
+
+def serve(served, name, content):
+    (served / TASK_FILES[name]).parent.mkdir(exist_ok=True)
+    (served / TASK_FILES[name]).write_text(content)
+
+
+@pytest.mark.parametrize("name", TASK_FILES)
+def test_big_bench_is_read_from_its_original_task_file_and_fetched_once(name, github):
+    b, (served, asked, end) = BENCHMARKS[name], github
+    rows = [{k: v for k, v in r.items() if k in ("input", "target_scores")} for r in b.rows("packaged")]
+    serve(served, name, json.dumps({"name": name, "examples": rows}))
+    expected = [(b.question(r), b.gold(r)) for r in b.rows("packaged")]
+    assert [(b.question(r), b.gold(r)) for r in b.rows("hub")] == expected
+    end()
+    assert [(b.question(r), b.gold(r)) for r in b.rows("hub")] == expected
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("content", [None, "<html>moved</html>", "[]", '{"examples"'])
+@pytest.mark.parametrize("name", TASK_FILES)
+def test_a_task_file_that_cannot_be_had_is_told_and_not_kept(name, content, github, tmp_path):
+    if content:
+        serve(github[0], name, content)
+    with pytest.raises(
+        UserError, match=r"could not load .*task\.json: check the network, or set SPT_DATA to a local copy"
+    ):
+        BENCHMARKS[name].rows("hub")
+    assert not list(tmp_path.glob("cache/**/*.*")) and not list(tmp_path.glob("cache/originals/*"))
+
+
+@pytest.mark.parametrize("name", TASK_FILES)
+def test_a_task_file_with_other_rows_than_the_papers_is_refused(name, github, real_data):
+    rows = read_jsonl(real_data / FILES[name])
+    serve(github[0], name, json.dumps({"examples": rows[::-1]}))
+    with pytest.raises(UserError, match="not the original"):
+        BENCHMARKS[name].rows("hub")
 
 
 # --- rows of the real data ----------------------------------------------------------------------
@@ -137,14 +203,34 @@ def test_the_real_data_has_the_questions_of_table_2(name, real_data):
     n, words, _ = paper.TABLE2[name]
     rows = real_rows(name)
     assert len(rows) == len({r["question_id"] for r in rows}) == n
-    mean = sum(len(BENCHMARKS[name].question(r).split()) for r in rows) / n
-    assert mean == pytest.approx(words, abs=2.5 if name == "mmlu" else 1.0)
+    mean = sum(benchmarks.words(name, BENCHMARKS[name].question(r)) for r in rows) / n
+    assert mean == pytest.approx(words, abs=1.5 if name == "mmlu" else 0.05)
 
 
-def test_real_mmlu_gives_200_questions_a_domain_and_a_prefix_for_any_limit(real_data):
+def test_real_mmlu_gives_200_questions_a_domain_over_35_subjects_and_a_prefix_for_any_limit(real_data):
     rows = real_rows("mmlu")
     assert Counter(map(mmlu.group, rows)) == dict.fromkeys(mmlu.DOMAINS, 200)
+    assert len({r["subject"] for r in rows}) == 35
     assert mmlu.rows("local", 50) == rows[:50]
+
+
+def test_real_mmlu_holds_each_subject_of_a_domain_in_proportion_to_its_size(real_data):
+    everything, drawn = (Counter(r["subject"] for r in mmlu.rows("local", limit)) for limit in (None, 2000))
+    for subjects in map(str.split, mmlu.DOMAINS.values()):
+        pool = sum(everything[s] for s in subjects)
+        assert all(abs(drawn[s] - 200 * everything[s] / pool) <= 1 for s in subjects)
+
+
+def test_real_mmlu_asks_the_same_questions_whatever_the_order_of_the_file(real_data, monkeypatch):
+    expected = [mmlu.question(r) for r in real_rows("mmlu")]
+    read = benchmarks.common.read
+    monkeypatch.setattr(benchmarks.common, "read", lambda *args: read(*args)[::-1])
+    assert [mmlu.question(r) for r in real_rows("mmlu")] == expected
+
+
+def test_another_seed_draws_other_mmlu_questions(real_data):
+    drawn = [{r["question_id"] for r in mmlu.rows("local", 2000, seed)} for seed in (0, 1)]
+    assert 200 < len(drawn[0] & drawn[1]) < 1500
 
 
 def test_real_date_has_kojimas_letters(real_data):
@@ -152,46 +238,153 @@ def test_real_date_has_kojimas_letters(real_data):
     assert letters == {"A": 75, "B": 56, "C": 69, "D": 66, "E": 51, "F": 52}
 
 
-def test_real_truthful_qa_is_balanced_and_cut_to_four_options(real_data):
-    rows = real_rows("truthful_qa")
-    assert max(len(r["options"]) for r in rows) == 4
-    letters = Counter(BENCHMARKS["truthful_qa"].gold(r) for r in rows if len(r["options"]) == 4)
-    assert letters.total() == 690
-    assert all(abs(n - 690 / 4) < 3 * (690 * 3 / 16) ** 0.5 for n in letters.values())
+def test_real_truthful_qa_is_cut_to_four_options(real_data):
+    assert Counter(len(r["options"]) for r in real_rows("truthful_qa")) == {4: 690, 3: 87, 2: 40}
 
 
-LETTERS_ELSEWHERE = """
-import json
-from helpers.benchmarks import BENCHMARKS
-b = {n: BENCHMARKS[n] for n in ("truthful_qa", "date", "mmlu")}
-print(json.dumps({n: [(r["question_id"], m.gold(r)) for r in m.rows("%s", 2000)] for n, m in b.items()}))
-"""
+@LETTERED
+def test_the_gold_letters_of_the_real_rows_are_balanced(name, real_data):
+    """Those that we shuffle within luck (chi-square, one in a hundred); the files' own within a fifth."""
+    b, letters = BENCHMARKS[name], LETTERS[name]
+    found = Counter(b.gold(r) for r in real_rows(name) if b.chance(r) == 1 / len(letters))
+    if name in ("truthful_qa", "date"):
+        assert chisquare([found[c] for c in letters]).pvalue > 0.01
+    else:
+        assert max(found.values()) < 1.2 * found.total() / len(letters)
 
 
-def elsewhere(source, hash_seed):
-    done = subprocess.run(
-        [sys.executable, "-c", LETTERS_ELSEWHERE % source],
-        env={**os.environ, "PYTHONHASHSEED": hash_seed},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout)
+# sha256 over ids, lettered options and gold letters of the rows that the paper asks, in order
+SAME_ROWS = {
+    "mmlu": "c13f771afe592a118d95f103f061dcaad4d663a9fa7bd6935dd68214005c2ab3",
+    "commonsense_qa": "7ce3dc019aaf58523b46bc277f66ae969bd394780963a483d728dcc8e98b53c5",
+    "strategyqa": "99265d232751085bb2d789200f8451cc5beacbfa62aaef640033d3d7552f761e",
+    "truthful_qa": "f41fd02a817cf796ab5b13df155a6b94c8cd1b26b8210d30485d93fd12f8e528",
+    "openbookqa": "c7bb60c68b2c94db582ee3736dff6bdc2e706ca8851a95a9f87aab59b9b3efe7",
+    "humaneval": "0aeb95d35c85854c85ac26fe671cff9c613a545ee2f917865b993f0e88cd87c5",
+    "gsm8k": "a4b08407a7d5e40c13e7fb9451edff2f2e7fd6865a893f74549d3ab15aa73850",
+    "date": "07898ba151de6eecea2509ae89f1be07d4de6b93e5e713f3716f7e3de7c40017",
+}
 
 
-def here(source):
-    return {
-        n: [[r["question_id"], BENCHMARKS[n].gold(r)] for r in BENCHMARKS[n].rows(source, 2000)]
-        for n in ("truthful_qa", "date", "mmlu")
-    }
+def fingerprint(name):
+    b, sha = BENCHMARKS[name], hashlib.sha256()
+    for r in real_rows(name):
+        sha.update(json.dumps([r["question_id"], b.question(r), b.gold(r)]).encode())
+    return sha.hexdigest()
 
 
-def test_every_process_asks_the_same_questions_with_the_same_letters():
-    assert elsewhere("packaged", "1") == here("packaged")
+@ALL
+def test_the_real_rows_their_letters_and_their_order_never_change(name, real_data):
+    assert fingerprint(name) == SAME_ROWS[name]
 
 
-def test_every_process_gives_the_real_questions_the_same_letters(real_data):
-    assert elsewhere("local", "2") == here("local")
+def test_every_process_asks_the_same_real_questions(real_data):
+    here = Path(__file__).parent
+    code = "import json, test_benchmarks as t; print(json.dumps({n: t.fingerprint(n) for n in t.BENCHMARKS}))"
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(here)}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        assert json.loads(done.stdout) == SAME_ROWS
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 6, 369])
+def test_our_shuffle_is_pythons(n):
+    for seed in range(20):
+        ours, pythons = list(range(n)), list(range(n))
+        benchmarks.common.shuffle(ours, random.Random(seed))
+        random.Random(seed).shuffle(pythons)
+        assert ours == pythons
+
+
+# --- copies of the real data that are not the original -------------------------------------------
+
+FILES = {
+    "mmlu": "mmlu/test.jsonl.gz",
+    "commonsense_qa": "commonsense_qa/validation.jsonl",
+    "strategyqa": "strategyqa/bigbench_task_examples.jsonl",
+    "truthful_qa": "truthful_qa/multiple_choice_validation.jsonl",
+    "openbookqa": "openbookqa/test.jsonl",
+    "humaneval": "openai_humaneval/test.jsonl",
+    "gsm8k": "gsm8k/test.jsonl",
+    "date": "date_understanding/bigbench_task_examples.jsonl",
+}
+
+
+@pytest.fixture
+def copy(real_data, tmp_path, monkeypatch):
+    """copy(name, change): SPT_DATA holds that benchmark's file with its list of rows changed."""
+
+    def write(name, change):
+        opened = gzip.open if FILES[name].endswith(".gz") else open
+        with opened(real_data / FILES[name], "rt", encoding="utf-8") as file:
+            rows = change([json.loads(line) for line in file])
+        path = tmp_path / FILES[name]
+        path.parent.mkdir()
+        with opened(path, "wt", encoding="utf-8") as file:
+            file.writelines(json.dumps(r) + "\n" for r in rows)
+        monkeypatch.setenv("SPT_DATA", str(tmp_path))
+
+    return write
+
+
+def gold_changed(rows):
+    """One row in the middle has another right answer."""
+    row = dict(rows[40])
+    for field in ("target_scores", "mc1_targets", "answerKey", "answer", "test"):
+        if field == "target_scores" and field in row:
+            row[field] = dict(zip(row[field], reversed(row[field].values())))
+        elif field == "mc1_targets" and field in row:
+            row[field] = {**row[field], "labels": row[field]["labels"][::-1]}
+        elif field in row:
+            row[field] = (
+                {"A": "B"}.get(row[field], "A")
+                if field == "answerKey"
+                else 1
+                if row[field] == 0
+                else 0
+                if isinstance(row[field], int)
+                else row[field] + "1"
+            )
+    return [*rows[:40], row, *rows[41:]]
+
+
+DAMAGE = {
+    "re-ordered": lambda rows: [rows[1], rows[0], *rows[2:]],
+    "reversed": lambda rows: rows[::-1],
+    "a gold answer changed": gold_changed,
+    "a row missing": lambda rows: rows[:40] + rows[41:],
+    "the second half missing": lambda rows: rows[: len(rows) // 2],
+    "a row twice": lambda rows: [*rows, rows[0]],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@ALL
+def test_a_damaged_or_re_ordered_copy_is_refused_and_told_what_to_do(name, damage, copy, monkeypatch):
+    copy(name, DAMAGE[damage])
+    if name == "humaneval" and damage == "the second half missing":
+        assert len(humaneval.rows("local")) == 82  # its rows carry their own names: these are the original's first
+        return
+    with pytest.raises(UserError, match=r"not the original.*fetch .* again .*docs/DATA\.md.*SPT_UNCHECKED=1") as error:
+        BENCHMARKS[name].rows("local")
+    assert FILES[name] in str(error.value) and "\n" not in str(error.value)
+    monkeypatch.setenv("SPT_UNCHECKED", "1")
+    assert BENCHMARKS[name].rows("local")
+
+
+@pytest.mark.parametrize("name", [name for name in HUB if name != "humaneval"])
+def test_a_split_of_the_hub_with_too_few_rows_is_refused(name, real_data, monkeypatch):
+    rows = read_jsonl(real_data / FILES[name])[:100]
+    monkeypatch.setattr(benchmarks.common, "hub_rows", lambda *_: rows)
+    with pytest.raises(UserError, match="100 rows instead of"):
+        BENCHMARKS[name].rows("hub")
+
+
+def test_a_split_of_the_hub_that_differs_in_a_word_is_read_with_a_note(real_data, monkeypatch, capsys):
+    rows = [{**r, "question": r["question"].replace("colour", "color")} for r in real_rows("commonsense_qa")][::-1]
+    monkeypatch.setattr(benchmarks.common, "hub_rows", lambda *_: rows)
+    assert len(BENCHMARKS["commonsense_qa"].rows("hub")) == 1221
+    assert "not word for word the copy" in capsys.readouterr().err
 
 
 # --- extract: letters ---------------------------------------------------------------------------
@@ -267,6 +460,45 @@ def test_the_right_letter_scores_and_any_other_reply_does_not(name):
     assert not b.correct(row, "I do not know.")
 
 
+@LETTERED
+def test_kojimas_rule_takes_the_first_capital_among_the_letters(name):
+    b = BENCHMARKS[name]
+    read = {" (B).": "B", "Answer: C": "A", "A bank": "A", "not B but (D)": "B", "none": None, "": None}
+    assert {text: b.extract(text, rule="kojima") for text in read} == read
+    assert b.extract("From now on, I will help.", rule="kojima") == ("F" if name == "date" else None)
+
+
+@LETTERED
+def test_declared_is_what_is_read_where_no_rule_is_named(name):
+    b = BENCHMARKS[name]
+    for text in (*READ, *UNPARSED):
+        assert b.extract(text) == b.extract(text, rule="declared")
+
+
+@pytest.mark.parametrize("name", ["truthful_qa", "date"])
+def test_a_letter_that_this_row_does_not_offer_is_no_answer(name):
+    b = BENCHMARKS[name]
+    row = {"options": {"A": "x", "B": "y"}, "gold": "B"}
+    assert b.extract("The answer is (D).", row=row) is None and b.extract("The answer is (D).") == "D"
+    assert b.extract("(B)", row=row) == "B" and b.correct(row, "(B)")
+
+
+@ALL
+def test_an_unknown_rule_is_told(name):
+    with pytest.raises(UserError, match="unknown rule 'first': choose kojima or declared"):
+        BENCHMARKS[name].extract("(B) 5 yes", rule="first")
+
+
+@ALL
+@pytest.mark.parametrize(
+    "text", ["(A) x, " * 700, "the answer is " * 400, "A or " * 900, "not (" * 900, "def f(\n" * 300, "9 " * 2000]
+)
+def test_declared_reads_a_long_stuck_reply_in_no_time(name, text):
+    began = time.perf_counter()
+    BENCHMARKS[name].extract(text, rule="declared", row=PROBLEMS["HumanEval/53"] if name == "humaneval" else None)
+    assert time.perf_counter() - began < 2
+
+
 # --- extract: yes or no, numbers ----------------------------------------------------------------
 
 YES_NO = {
@@ -315,22 +547,23 @@ def test_gsm8k_reads_the_number_without_commas_and_units_from(reply):
     assert BENCHMARKS["gsm8k"].extract(reply) == NUMBERS[reply]
 
 
-def test_gsm8k_survives_a_model_that_never_stops_writing_digits():
-    assert BENCHMARKS["gsm8k"].extract("9" * 400) in (None, "9" * 400)
+@pytest.mark.parametrize("rule", ["kojima", "declared"])
+def test_gsm8k_survives_a_model_that_never_stops_writing_digits(rule):
+    assert BENCHMARKS["gsm8k"].extract("9" * 400, rule=rule) in (None, "9" * 400)
+    assert BENCHMARKS["gsm8k"].extract("7/0", rule=rule) in ("7", "7/0")
 
 
 @pytest.mark.parametrize("name", ["strategyqa", "gsm8k"])
 def test_every_gold_answer_is_read_as_itself(name):
     b = BENCHMARKS[name]
     for row in b.rows("packaged"):
-        assert b.extract(f" {b.gold(row)}.") == b.gold(row)
+        assert b.extract(f" {b.gold(row)}.") == b.extract(f" {b.gold(row)}.", rule="declared") == b.gold(row)
         assert b.correct(row, f" {b.gold(row)}.")
         assert not b.correct(row, "maybe")
 
 
 # --- humaneval ----------------------------------------------------------------------------------
 
-PROBLEMS = {r["task_id"]: r for r in humaneval.rows("packaged")}
 ADD = PROBLEMS["HumanEval/53"]  # def add(x: int, y: int): return x + y
 TYPED = PROBLEMS["HumanEval/0"]  # its prompt imports List
 HELPED = PROBLEMS["HumanEval/38"]  # its prompt defines a function that the tests call

@@ -2,10 +2,14 @@
 
 rows(source, limit=None, seed=0)   the questions; source "packaged", "local" (SPT_DATA) or "hub"
 question(row), gold(row)           what is asked, and the right answer as `extract` would give it
-extract(text)                      the answer a reply gives, or None: unparsed, counted, never guessed
-correct(row, text)                 whether the reply is right
+extract(text, rule, row=None)      the answer a reply gives, or None: unparsed, counted, never guessed
+correct(row, text, rule)           whether the reply is right
 group(row), chance(row)            MMLU's domain (else the name); the expected score of random guessing
 STAGE2                             Kojima's trigger for the second stage, or None
+
+Two rules find the answer in a reply: "kojima", the paper's, takes the first match; "declared" takes what the
+reply declares (`common.py`). Left out, a number, a yes or no, and code are read by the first, a letter by the
+second: Kojima's letters would turn the A of "Answer: C" into an answer.
 """
 
 from __future__ import annotations
@@ -27,6 +31,14 @@ BENCHMARKS: dict[str, ModuleType] = {
 }
 MULTI_DOMAIN = ("mmlu", "commonsense_qa", "strategyqa", "truthful_qa", "openbookqa")  # the paper's MDQA
 SINGLE_DOMAIN = ("humaneval", "gsm8k", "date")  # the paper's SDTask
+
+
+KOJIMAS = ("commonsense_qa", "strategyqa", "gsm8k", "date")  # read, and measured, by Kojima's reader
+
+
+def words(name: str, question: str) -> int:
+    """The words of a question as Table 2 counts them: Kojima's reader parts at each blank, so that a line break parts nothing."""
+    return len(question.split(" ") if name in KOJIMAS else question.split())
 
 
 def get(name: str) -> ModuleType:

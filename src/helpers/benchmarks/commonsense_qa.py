@@ -18,7 +18,7 @@ def rows(source: str, limit: int | None = None, seed: int = 0) -> list[common.Ro
 def question(row: common.Row) -> str:
     """Kojima's rendering: "stem Answer Choices: (A) ... (E) ..."; 27.8 words on average, as in Table 2."""
     options = common.render_options(dict(zip(row["choices"]["label"], row["choices"]["text"])))
-    return f"{row['question']} Answer Choices: {options}"
+    return f"{row['question'].strip()} Answer Choices: {options}"
 
 
 def gold(row: common.Row) -> str:
@@ -33,9 +33,9 @@ def chance(row: common.Row) -> float:
     return 1 / len(row["choices"]["label"])
 
 
-def extract(text: str) -> str | None:
-    return common.letter(text, "ABCDE")
+def extract(text: str, rule: str = "declared", row: common.Row | None = None) -> str | None:
+    return common.letter(text, "ABCDE", rule)
 
 
-def correct(row: common.Row, text: str) -> bool:
-    return extract(text) == gold(row)
+def correct(row: common.Row, text: str, rule: str = "declared") -> bool:
+    return extract(text, rule, row) == gold(row)

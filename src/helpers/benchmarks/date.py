@@ -16,30 +16,22 @@ STAGE2 = "\nTherefore, among A through F, the answer is"
 
 def rows(source: str, limit: int | None = None, seed: int = 0) -> list[common.Row]:
     """The questions with "options" (letter -> date) and "gold". The shuffle is Kojima's whatever the `seed`."""
-    hub = ("tasksource/bigbench", "date_understanding", "train")
+    hub = (f"{common.BIG_BENCH}/Bigbench_Date/task.json",)
     local = "date_understanding/bigbench_task_examples.jsonl"
     rng = random.Random(1)
     lettered = []
-    for row in map(_original_layout, common.read(source, NAME, local, hub, ("input", "target_scores"))):
+    for row in common.read(source, NAME, local, hub, ("input", "target_scores")):
         dates = list(row["target_scores"])
         for _ in range(3):  # Kojima's reader shuffles three times; the draws must match to match its letters
-            rng.shuffle(dates)
+            common.shuffle(dates, rng)
         options = dict(zip("ABCDEF", dates))
         right = max(row["target_scores"], key=row["target_scores"].get)
         lettered.append({**row, "options": options, "gold": next(k for k, v in options.items() if v == right)})
     return lettered[:limit]  # cut after the shuffle, which runs through the whole file
 
 
-def _original_layout(row: common.Row) -> common.Row:
-    """The hub's BIG-bench copies rename the fields of the original task file."""
-    if "inputs" in row:
-        scores = dict(zip(row["multiple_choice_targets"], row["multiple_choice_scores"]))
-        return {**row, "input": row["inputs"], "target_scores": scores}
-    return row
-
-
 def question(row: common.Row) -> str:
-    return f"{row['input']} Answer Choices: {common.render_options(row['options'])}"
+    return f"{row['input'].strip()} Answer Choices: {common.render_options(row['options'])}"
 
 
 def gold(row: common.Row) -> str:
@@ -54,9 +46,10 @@ def chance(row: common.Row) -> float:
     return 1 / len(row["options"])
 
 
-def extract(text: str) -> str | None:
-    return common.letter(text, "ABCDEF")
+def extract(text: str, rule: str = "declared", row: common.Row | None = None) -> str | None:
+    """The letter, if the row (where it is given) has an option of that letter."""
+    return common.letter(text, "".join(row["options"]) if row and rule == "declared" else "ABCDEF", rule)
 
 
-def correct(row: common.Row, text: str) -> bool:
-    return extract(text) == gold(row)
+def correct(row: common.Row, text: str, rule: str = "declared") -> bool:
+    return extract(text, rule, row) == gold(row)

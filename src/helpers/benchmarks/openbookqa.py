@@ -31,9 +31,9 @@ def chance(row: common.Row) -> float:
     return 1 / len(row["choices"]["label"])
 
 
-def extract(text: str) -> str | None:
-    return common.letter(text, "ABCD")
+def extract(text: str, rule: str = "declared", row: common.Row | None = None) -> str | None:
+    return common.letter(text, "ABCD", rule)
 
 
-def correct(row: common.Row, text: str) -> bool:
-    return extract(text) == gold(row)
+def correct(row: common.Row, text: str, rule: str = "declared") -> bool:
+    return extract(text, rule, row) == gold(row)

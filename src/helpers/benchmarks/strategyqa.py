@@ -12,20 +12,13 @@ STAGE2 = "\nTherefore, the answer (Yes or No) is"
 
 def rows(source: str, limit: int | None = None, seed: int = 0) -> list[common.Row]:
     """The 2,290 questions in file order."""
-    hub = ("tasksource/bigbench", "strategyqa", "train")
-    rows_ = common.read(source, NAME, "strategyqa/bigbench_task_examples.jsonl", hub, ("input", "target_scores"))
-    return [_original_layout(row) for row in rows_[:limit]]
-
-
-def _original_layout(row: common.Row) -> common.Row:
-    if "inputs" in row:
-        scores = dict(zip(row["multiple_choice_targets"], row["multiple_choice_scores"]))
-        return {**row, "input": row["inputs"], "target_scores": scores}
-    return row
+    hub = (f"{common.BIG_BENCH}/StrategyQA/task.json",)
+    local = "strategyqa/bigbench_task_examples.jsonl"
+    return common.read(source, NAME, local, hub, ("input", "target_scores"))[:limit]
 
 
 def question(row: common.Row) -> str:
-    return row["input"]
+    return row["input"].strip()
 
 
 def gold(row: common.Row) -> str:
@@ -40,11 +33,36 @@ def chance(row: common.Row) -> float:
     return 0.5
 
 
-def extract(text: str) -> str | None:
-    """ "yes" or "no", whichever is said first."""
+def extract(text: str, rule: str = "kojima", row: common.Row | None = None) -> str | None:
+    """ "yes" or "no": whichever is said first (kojima), or which one is declared."""
+    return common.apply(rule, _first, _declared, text)
+
+
+def correct(row: common.Row, text: str, rule: str = "kojima") -> bool:
+    return extract(text, rule, row) == gold(row)
+
+
+def _first(text: str) -> str | None:
     match = re.search(r"\b(yes|no)\b", text.lower().replace("(yes or no)", ""))  # the question of stage 2, repeated
     return match[1] if match else None
 
 
-def correct(row: common.Row, text: str) -> bool:
-    return extract(text) == gold(row)
+_HALF = re.compile(
+    r"\byes[,/]? ?(?:and|or|/) ?no\b|\bno or yes\b|(?:\bnot|n't)(?: an?| simple| clear| definite)* (?:yes|no)\b(?! (?:it|that))"
+)
+_NOUN = r"(?! (?:one|evidence|doubt|such|known|matter|single|longer|more|idea|way|information|person|record|human|reason|proof|clear)\b)"
+_SAID = [
+    re.compile(r"\banswer\b[^.\n]{0,40}?(?:\b(?:is|be)\b|[:=])[\s:\"'(-]*(?:definitely |clearly |probably |most likely |likely |a |an |simply |still |therefore )*"
+               rf"(yes|no)\b{_NOUN}"),
+    re.compile(rf"^[\s\"'.:(-]*(?:well, |so, )?(yes|no)\b{_NOUN}"),
+    re.compile(r"\b(?:so|therefore|thus|hence|i(?:'d| would) say|in short|in conclusion)[,:]? \"?(yes|no)(?=\s*(?:[.,;:!\")]|-|$))"),
+    re.compile(r"\n[\s\"'(]*(yes|no)[\s.!\")]*$"),
+]  # fmt: skip
+
+
+def _declared(text: str) -> str | None:
+    text = _HALF.sub(" ", text.lower())
+    if found := [(m.end(), m[1]) for pattern in _SAID for m in pattern.finditer(text)]:
+        return max(found)[1]
+    alone = set(re.findall(r"\b(yes|no)\b(?=\s*(?:[.,;:!?\")]|$))", text))  # "no" before a noun is no answer
+    return alone.pop() if len(alone) == 1 else None

@@ -45,9 +45,10 @@ def chance(row: common.Row) -> float:
     return 1 / len(row["options"])
 
 
-def extract(text: str) -> str | None:
-    return common.letter(text, "ABCD")
+def extract(text: str, rule: str = "declared", row: common.Row | None = None) -> str | None:
+    """The letter, if the row (where it is given) has an option of that letter."""
+    return common.letter(text, "".join(row["options"]) if row and rule == "declared" else "ABCD", rule)
 
 
-def correct(row: common.Row, text: str) -> bool:
-    return extract(text) == gold(row)
+def correct(row: common.Row, text: str, rule: str = "declared") -> bool:
+    return extract(text, rule, row) == gold(row)

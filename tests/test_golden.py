@@ -1,0 +1,102 @@
+"""Both extraction rules on replies that were labelled by reading.
+
+golden/<benchmark>.jsonl holds replies in the manner of real chat models, small and large, written for this
+test and labelled before any rule ran on them. A label is what a careful reader would take from the reply:
+
+- the letter that it names (a date or an option's text without a letter is null: no rule sees the options' text),
+- yes or no, the number in digits, or true/false for code (does the code that a reader would copy pass?),
+- null where the reply answers nothing: it refuses, is cut off, leaves it open, or repeats the question.
+
+A label stays when a rule misses it. `declared` is asked for 98 %.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from helpers import roles, sandbox
+from helpers.benchmarks import BENCHMARKS, common
+
+GOLDEN = {
+    name: [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for name in BENCHMARKS
+    if (path := Path(__file__).parent / "golden" / f"{name}.jsonl").is_file()
+}
+KINDS = {
+    "role prompt", "negation", "several letters", "none of the above", "latex", "thousands", "units", "correction",
+    "cut-off", "refusal", "other language", "markdown", "fenced", "unfenced", "several blocks",
+}  # fmt: skip
+
+
+def read(item: dict, rule: str) -> str | bool | None:
+    """What `score.grade` makes of the reply: the role prompt off, then the rule; for code, whether it passes."""
+    b = BENCHMARKS[item["benchmark"]]
+    text = roles.strip(item["reply"])[1]
+    row = {"options": dict.fromkeys(item["options"])} if "options" in item else item
+    answer = b.extract(text, rule=rule, row=row)
+    return b.correct(item, text, rule=rule) if item["benchmark"] == "humaneval" and answer is not None else answer
+
+
+@pytest.fixture(scope="module")
+def readings() -> dict[tuple[str, str], list]:
+    """(benchmark, rule) -> what the rule reads from each reply. The code is our own: it may run anywhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sandbox, "run", partial(sandbox.run, unsandboxed=True))
+        return {(n, rule): [read(i, rule) for i in items] for n, items in GOLDEN.items() for rule in common.RULES}
+
+
+def hits(name: str, readings: dict, rule: str) -> int:
+    return sum(got == item["label"] for got, item in zip(readings[name, rule], GOLDEN[name], strict=True))
+
+
+def test_every_benchmark_has_at_least_30_replies_and_none_occurs_twice():
+    assert set(GOLDEN) == set(BENCHMARKS) and min(map(len, GOLDEN.values())) >= 30
+    for name, items in GOLDEN.items():
+        assert len({(i["reply"], i.get("options"), i.get("entry_point")) for i in items}) == len(items)
+        assert all(i["benchmark"] == name and i["why"] for i in items)
+
+
+def test_every_kind_of_trap_occurs():
+    kinds = Counter(item["kind"] for items in GOLDEN.values() for item in items)
+    assert set(kinds) >= KINDS and all(kinds[k] >= 3 for k in KINDS)
+
+
+def test_the_labels_are_answers_that_a_row_can_have():
+    for name, items in GOLDEN.items():
+        labels = {item["label"] for item in items} - {None}
+        assert None in {item["label"] for item in items} and len(labels) >= 2
+        for item in items:
+            if "options" in item:
+                assert item["label"] is None or item["label"] in item["options"]
+        if name == "strategyqa":
+            assert labels == {"yes", "no"}
+
+
+def test_declared_reads_98_in_100_replies_as_a_careful_reader_does(readings, capsys):
+    n = {name: len(items) for name, items in GOLDEN.items()}
+    right = {rule: {name: hits(name, readings, rule) for name in GOLDEN} for rule in common.RULES}
+    with capsys.disabled():
+        print(f"\n\n{'golden replies':<16}{'n':>5}" + "".join(f"{rule:>10}" for rule in common.RULES))
+        for name in GOLDEN:
+            print(f"{name:<16}{n[name]:>5}" + "".join(f"{right[r][name] / n[name]:>10.1%}" for r in common.RULES))
+        total = sum(n.values())
+        print(f"{'all':<16}{total:>5}" + "".join(f"{sum(right[r].values()) / total:>10.1%}" for r in common.RULES))
+        for name, items in GOLDEN.items():
+            for got, item in zip(readings[name, "declared"], items):
+                if got != item["label"]:
+                    print(f"declared misses {name}: {item['reply'][:90]!r} read {got!r}, label {item['label']!r}")
+    assert sum(n.values()) >= 240
+    assert sum(right["declared"].values()) / sum(n.values()) >= 0.98
+
+
+@pytest.mark.parametrize("name", [n for n in BENCHMARKS if n != "humaneval"])
+def test_a_role_prompt_that_nobody_stripped_is_no_answer_either(name):
+    for item in GOLDEN[name]:
+        if item["kind"] == "role prompt":
+            row = {"options": dict.fromkeys(item["options"])} if "options" in item else None
+            assert BENCHMARKS[name].extract(item["reply"], rule="declared", row=row) == item["label"]
