@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -10,11 +11,13 @@ from collections import namedtuple
 
 import pytest
 import tiny
+from test_annotate import tick
 
 from helpers import models, profiles, run
 from helpers.__main__ import main
 from helpers.data import SAMPLES
 from helpers.errors import UserError
+from helpers.practice import PracticeServer
 
 
 @pytest.fixture
@@ -169,10 +172,53 @@ def test_dialogues_without_a_server_to_annotate_them_are_told(course, capsys):
     assert not (course / "out" / "lima_role.jsonl").exists()
 
 
-def test_a_model_on_a_server_without_a_key_is_told(refused, course):
-    (course / "mine.jsonl").write_text('{"conversations": ["Is this question new?", "Yes."]}\n')
-    line = refused("annotate", "--data", "mine.jsonl", "--out", "out", "--model", "gpt-x")
-    assert "no API key: set OPENAI_API_KEY" in line
+@pytest.fixture
+def mine(course):
+    """A file with six dialogues that nobody has annotated yet; the command that asks for their roles."""
+    rows = ({"conversations": [f"Is question {i} new?", "Yes."]} for i in range(6))
+    (course / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return "annotate", "--data", "mine.jsonl", "--out", "out"
+
+
+def test_a_model_on_a_server_without_a_key_is_told(mine, course, capsys):
+    assert main([*mine, "--model", "gpt-4o-mini", "--yes"]) == 2
+    assert "no API key: set OPENAI_API_KEY" in one_line(capsys.readouterr().err)
+    assert not (course / "out" / "lima_role.jsonl").exists()
+
+
+def test_a_model_of_unknown_price_is_refused_before_a_folder_is_made(refused, mine):
+    assert "no price is known for 'gpt-x' on that server: give --price READ,WRITTEN" in refused(
+        *mine, "--model", "gpt-x"
+    )
+
+
+@pytest.mark.parametrize("price", ["1", "1,2,3", "one,two", "1;2", "-1,2", "1,", ""])
+def test_a_price_that_is_not_two_numbers_is_told(refused, mine, price):
+    line = refused(*mine, "--model", "m", "--price", price)
+    assert line.startswith(f"--price {price!r}: give two numbers, READ,WRITTEN")
+
+
+@pytest.mark.parametrize("price", ["nan,1", "1,inf"])
+def test_a_price_that_is_no_amount_of_money_is_told(refused, mine, price):
+    assert refused(*mine, "--model", "m", "--price", price).startswith(f"--price {price!r}: ")
+
+
+def test_asking_a_server_needs_the_name_of_its_model(refused, mine):
+    line = refused(*mine, "--annotator", "server", "--base-url", "http://127.0.0.1:1/v1")
+    assert "--annotator server needs --model" in line
+
+
+def test_an_unknown_annotator_is_told_with_the_known_ones(refused, mine):
+    assert "unknown annotator 'gpt-4': choose packaged or server" in refused(*mine, "--annotator", "gpt-4")
+
+
+@pytest.mark.parametrize(
+    "option, value",
+    [("--max-cost", "-1"), ("--concurrency", "0"), ("--timeout", "0"), ("--rpm", "0"), ("--tpm", "0")],
+    ids=lambda v: v.strip("-"),
+)
+def test_a_limit_that_allows_nothing_is_told_by_name(refused, mine, option, value):
+    assert option in refused(*mine, "--model", "m", option, value)
 
 
 @pytest.mark.parametrize("arm", ["lima", "role"])
@@ -192,6 +238,159 @@ def test_a_model_folder_that_does_not_exist_is_told(refused, name):
 
 def test_rows_to_tune_on_that_are_not_there_are_told(refused):
     assert "lima_role.jsonl" in refused(*FINETUNE, "--arm", "role", "--rows", "lima_role.jsonl")
+
+
+# --- what annotating costs ----------------------------------------------------------------------
+
+DEAR = ("--price", "1000,1000")  # USD per million tokens: the practice server's replies cost 0.34 each
+
+
+def one_line(text):
+    assert len(text.splitlines()) == 1 and "Traceback" not in text
+    return text
+
+
+@pytest.mark.parametrize(
+    "more, cost",
+    [
+        (("--model", "gpt-4o-mini", "--max-cost", "3"), "cap 3 USD"),
+        (("--model", "gpt-4o-mini-2024-07-18", "--yes"), "0.15 and 0.6 USD per million"),
+        (("--model", "m", "--price", "2,8", "--annotator", "server"), "2 and 8 USD per million"),
+    ],
+    ids=["a paid model", "a dated name", "a given price"],
+)
+def test_a_dry_run_says_what_it_would_cost_asks_nobody_and_writes_nothing(mine, course, capsys, more, cost):
+    before = files(course), sorted(course.rglob("*"))
+    with PracticeServer() as server:
+        for address in ((), ("--base-url", server.url)) if "--price" in more else ((),):
+            assert main([*mine, *more, *address, "--dry-run"]) == 0
+            out, err = capsys.readouterr()
+            assert err == ""
+            assert cost in one_line(out)
+            assert "6 calls" in out and "tokens to read" in out and f"to ask of {more[1]}" in out
+    assert server.asked.total() == 0
+    assert (files(course), sorted(course.rglob("*"))) == before
+
+
+def test_a_dry_run_on_a_server_of_ones_own_costs_nothing(mine, course, capsys):
+    with PracticeServer() as server:
+        assert main([*mine, "--model", "m", "--base-url", server.url, "--dry-run"]) == 0
+        assert "price 0" in one_line(capsys.readouterr().out)
+    assert server.asked.total() == 0 and not (course / "out").exists()
+
+
+def test_a_dry_run_without_an_annotator_for_new_questions_is_refused(refused, mine):
+    assert refused(*mine, "--dry-run").startswith("6 of 6 questions have no annotation yet")
+
+
+def test_a_dry_run_of_known_questions_needs_no_server(course, capsys):
+    assert main(["annotate", "--data", "packaged", "--out", "out", "--dry-run"]) == 0
+    assert "0 calls" in one_line(capsys.readouterr().out)
+    assert not (course / "out").exists()
+
+
+def test_a_paid_model_is_not_asked_where_nobody_can_agree_to_its_price(mine, course, capsys):
+    with PracticeServer() as server:
+        command = [*mine, "--model", "m", "--base-url", server.url, *DEAR]
+        assert main(command) == 2
+        line = one_line(capsys.readouterr().err)
+        assert line.startswith("this may cost up to ") and "add --yes to agree" in line and "--max-cost" in line
+        assert server.asked.total() == 0
+        assert not (course / "out" / "lima_role.jsonl").exists()
+        assert main([*command, "--yes"]) == 0
+        assert server.asked.total() == 6
+
+
+@pytest.mark.parametrize("answer, asked", [("y", 6), ("n", 0)])
+def test_at_a_terminal_the_price_is_agreed_to_by_hand(mine, course, capsys, monkeypatch, answer, asked):
+    terminal = io.StringIO(f"{answer}\n")
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stdin", terminal)
+    with PracticeServer() as server:
+        code = main([*mine, "--model", "m", "--base-url", server.url, *DEAR])
+    out = capsys.readouterr().out
+    assert (code, server.asked.total()) == (int(not asked), asked)
+    assert out.index("to ask of m: 6 calls") < out.index("ask? [y/N]")
+
+
+def test_a_server_of_ones_own_needs_no_agreement(mine, course, capsys):
+    with PracticeServer() as server:
+        assert main([*mine, "--model", "m", "--base-url", server.url]) == 0
+    assert "LIMA-Role: 6 dialogues, 6 parsed" in capsys.readouterr().out
+
+
+def test_the_cap_ends_the_command_with_one_line_and_what_was_answered_is_kept(mine, course, capsys):
+    with PracticeServer() as server:
+        command = [*mine, "--model", "m", "--base-url", server.url, *DEAR, "--yes", "--max-cost"]
+        assert main([*command, "1.3"]) == 2
+        line = one_line(capsys.readouterr().err)
+        assert "of at most 1.3 USD" in line and "run again with a larger --max-cost" in line
+        answered = server.asked.total()
+        assert 0 < answered < 6 and answered * 0.34 <= 1.3
+        assert len((course / "out" / "annotations.jsonl").read_text().splitlines()) == answered
+        assert not (course / "out" / "lima_role.jsonl").exists()
+        assert main([*command, "9"]) == 0
+        assert set(server.asked.values()) == {1} and len(server.asked) == 6
+
+
+# --- the audit ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def audit(course, capsys):
+    """A finished lima_role.jsonl; the command that audits 20 of its rows."""
+    assert main(["annotate", "--data", str(SAMPLES / "lima_mini.jsonl"), "--out", "out"]) == 0
+    capsys.readouterr()
+    return ["audit", "--rows", "out/lima_role.jsonl", "--n", "20"]
+
+
+def test_an_audit_draws_a_sheet_and_then_prints_the_result_beside_the_papers(audit, course, capsys):
+    assert main(audit) == 0
+    assert one_line(capsys.readouterr().out).startswith("audit.csv: 20 rows; write yes or no under description_ok")
+    ticks = [("yes", "yes")] * 9 + [("yes", "no")] + [("yes", "")] * 8 + [("no", "")] * 2
+    tick(course / "audit.csv", ticks)
+    before = (course / "audit.csv").read_bytes()
+    assert main(audit) == 0
+    formats, descriptions, role_lines = capsys.readouterr().out.splitlines()
+    for line, start, result in (
+        (formats, "format ", "20 of  20 right, 100.0 % [83.9, 100.0] · paper 100 of 100"),
+        (descriptions, "question description ", "18 of  20 right,  90.0 % [69.9, 97.2] · paper 96 of 100"),
+        (role_lines, "role description ", " 9 of  10 right,  90.0 % [59.6, 98.2] · paper 97 of 100"),
+    ):
+        assert line.startswith(start) and line.endswith(result)
+    assert (course / "audit.csv").read_bytes() == before
+
+
+def test_a_sheet_that_is_there_already_is_not_drawn_again(audit, course, capsys):
+    assert main(audit) == 0
+    tick(course / "audit.csv", [("yes", "no")])
+    before = (course / "audit.csv").read_bytes()
+    assert main([*audit, "--seed", "1"]) == 0
+    assert (course / "audit.csv").read_bytes() == before
+
+
+def test_a_sheet_that_nobody_has_ticked_is_not_taken_for_a_result(audit, course, capsys):
+    assert main(audit) == 0
+    capsys.readouterr()
+    main(audit)
+    out, err = capsys.readouterr()
+    assert "nan" not in out + err
+
+
+def test_a_bad_cell_of_a_sheet_is_told_with_its_line(audit, course, capsys):
+    assert main(audit) == 0
+    tick(course / "audit.csv", [("yes", "yes"), ("yes", "yes"), ("perhaps", "yes")])
+    capsys.readouterr()
+    assert main(audit) == 2
+    line = one_line(capsys.readouterr().err)
+    assert line.startswith("audit.csv, line 4: description_ok is 'perhaps'; write yes or no, or leave it empty")
+
+
+@pytest.mark.parametrize("rows", [None, "", '{"messages": []}\n'], ids=["missing", "empty", "no turns"])
+def test_rows_that_cannot_be_audited_are_told_and_no_sheet_is_made(refused, course, rows):
+    if rows is not None:
+        (course / "lima_role.jsonl").write_text(rows)
+    assert "lima_role.jsonl" in refused("audit", "--rows", "lima_role.jsonl")
 
 
 # --- the process itself -------------------------------------------------------------------------
@@ -223,7 +422,7 @@ def test_a_failure_in_the_work_is_one_line_and_code_1(course, capsys, monkeypatc
 
 def test_annotating_the_samples_needs_no_server(course, capsys):
     assert main(["annotate", "--data", str(SAMPLES / "lima_mini.jsonl"), "--out", "out"]) == 0
-    assert capsys.readouterr().out == "LIMA-Role: 120 dialogues, 116 parsed, 4 declined\n"
+    assert capsys.readouterr().out.startswith("LIMA-Role: 120 dialogues, 116 parsed, 4 declined\n")
     assert len((course / "out" / "lima_role.jsonl").read_text(encoding="utf-8").splitlines()) == 120
 
 

@@ -21,6 +21,7 @@ from helpers.benchmarks import BENCHMARKS
 pytestmark = pytest.mark.lessons
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "runs" / "test"
+CANARY = "sk-canary-of-the-lessons-0123456789"
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +36,7 @@ def finished(pytestconfig):
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
     with pytest.MonkeyPatch.context() as patch, capture.global_and_fixture_disabled():
         patch.delenv("SPT_DATA", raising=False)
-        patch.delenv("OPENAI_API_KEY", raising=False)
+        patch.setenv("OPENAI_API_KEY", CANARY)  # a key is at hand; nobody may be asked with it, or write it down
         patch.chdir(ROOT)
         course.run_lessons("cpu", out=FOLDER, say=lambda text: print(text, flush=True))
     return FOLDER
@@ -143,6 +144,12 @@ def test_no_output_carries_a_path_or_a_user_name(finished):
     for path in [*(finished / "lessons").glob("*.ipynb"), finished / "index.html", finished / "metrics.json"]:
         found = private.search(path.read_text(encoding="utf-8"))
         assert not found, f"{path.name}: {found[0]}"
+
+
+def test_a_key_in_the_environment_is_in_no_file_of_the_run(finished):
+    for path in finished.rglob("*"):
+        if path.is_file() and path.suffix != ".safetensors":
+            assert CANARY.encode() not in path.read_bytes(), path.name
 
 
 def test_the_report_shows_the_table_the_pictures_and_the_lessons(finished):

@@ -56,19 +56,122 @@ def prefetch(
 
 @app.command()
 def annotate(
-    data: Annotated[Path, typer.Option("--data", help="a JSONL file of dialogues")],
     out: Annotated[Path, typer.Option("--out", help="folder for the results")],
+    data: Annotated[str, typer.Option("--data", help="lima, packaged, or a JSONL file of dialogues")] = "lima",
+    annotator: Annotated[
+        str, typer.Option(help="packaged: our annotations where we have them; server: ask for all")
+    ] = "packaged",
     base_url: BaseUrl = None,
     model: Model = None,
-    concurrency: Annotated[int, typer.Option(min=1)] = 8,
+    concurrency: Annotated[int, typer.Option(min=1, help="requests at the same time")] = 8,
+    timeout: Annotated[float, typer.Option(min=1, help="seconds that a request may be silent")] = 120.0,
+    rpm: Annotated[float | None, typer.Option(min=0.1, help="requests a minute, as the provider allows")] = None,
+    tpm: Annotated[float | None, typer.Option(min=1, help="tokens a minute, as the provider allows")] = None,
+    price: Annotated[
+        str | None, typer.Option(help="READ,WRITTEN in USD per million tokens; goes before our table")
+    ] = None,
+    max_cost: Annotated[float | None, typer.Option(min=0, help="USD this call of the command may spend")] = None,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="the provider's Batch API: half the price, within a day")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="agree to the price where nobody can type")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="say what it would cost, ask nobody, write nothing")
+    ] = False,
 ) -> None:
-    """Write LIMA-Role for a file of dialogues: packaged annotations first, a server for the rest."""
+    """Write LIMA-Role: our own annotations for questions we know, a server for the others."""
     from . import annotate as annotate_
+    from . import endpoint
+    from .batch import BatchChat
     from .chat import EndpointChat
-    from .data.lima import dialogues
+    from .data import lima, source_for
 
-    chat = EndpointChat(model, base_url, concurrency) if model else None
-    annotate_.annotate(dialogues(str(data)), out, chat)
+    if annotator not in ("packaged", "server"):
+        raise UserError(f"unknown annotator {annotator!r}: choose packaged or server")
+    if annotator == "server" and not model:
+        raise UserError("--annotator server needs --model, the annotator's name")
+    packaged = annotator == "packaged"
+    dialogues = lima.dialogues(source_for("hub") if data == "lima" else data)
+    limits = {"requests_per_minute": rpm, "tokens_per_minute": tpm}
+    chat = (
+        EndpointChat(model, base_url, concurrency, timeout, price=_price(price), max_usd=max_cost, **limits)
+        if model
+        else None
+    )
+    if chat and batch:
+        chat = BatchChat(chat, out)
+    if dry_run:
+        print(annotate_.plan(dialogues, out, chat, packaged=packaged))
+        return
+
+    def approve(bill: endpoint.Bill) -> None:
+        if not bill.usd_at_most or yes:
+            return
+        if not sys.stdin.isatty():
+            raise UserError(
+                f"this may cost up to {bill.usd_at_most:.2f} USD: add --yes to agree (and --max-cost for a cap)"
+            )
+        typer.confirm("ask?", abort=True)
+
+    annotate_.annotate(dialogues, out, chat, packaged=packaged, approve=approve)
+
+
+def _price(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        read, written = (float(part) for part in text.split(","))
+        if not (0 <= read < float("inf") and 0 <= written < float("inf")):
+            raise ValueError
+    except ValueError:
+        raise UserError(f"--price {text!r}: give two numbers, READ,WRITTEN, in USD per million tokens") from None
+    return read, written
+
+
+@app.command()
+def audit(
+    rows: Annotated[Path, typer.Option(help="a lima_role.jsonl")],
+    sheet: Annotated[Path, typer.Option(help="the CSV to tick")] = Path("audit.csv"),
+    n: Annotated[int, typer.Option(min=1, help="rows to draw")] = 100,
+    seed: int = 0,
+) -> None:
+    """Draw a sheet of rows to audit; once a person has ticked it, print the result beside the paper's."""
+    from . import annotate as annotate_
+    from . import paper, stats
+    from .data.lima import load_rows
+
+    if not sheet.exists():
+        drawn = annotate_.audit_sheet(load_rows(rows), n, sheet, seed)
+        print(f"{sheet.name}: {len(drawn)} rows; write yes or no under description_ok and role_ok, then run this again")
+        return
+    for aspect, (right, ticked) in annotate_.audit_result(sheet).items():
+        if not ticked:
+            print(f"{aspect:22} nothing ticked yet")
+            continue
+        share, low, high = stats.wilson(right, ticked)
+        print(
+            f"{aspect:22} {right:3} of {ticked:3} right, {100 * share:5.1f} % "
+            f"[{100 * low:.1f}, {100 * high:.1f}] · paper {paper.AUDIT[aspect]} of 100"
+        )
+
+
+@app.command()
+def push(
+    repo: Annotated[str, typer.Option(help="the name on the hub, user/name")],
+    rows: Annotated[Path | None, typer.Option(help="a finished lima_role.jsonl, to upload as a data set")] = None,
+    model: Annotated[Path | None, typer.Option(help="a tuned model's folder, to upload as a model")] = None,
+    public: Annotated[bool, typer.Option("--public", help="for everyone to read; the default is private")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="make card and files, upload nothing")] = False,
+) -> None:
+    """Upload a finished LIMA-Role, or a tuned model, to the hub, with a card that states where it comes from."""
+    from . import release
+
+    if (rows is None) == (model is None):
+        raise UserError("say what to upload: --rows FILE or --model DIR")
+    if rows:
+        release.push_to_hub(rows, repo, private=not public, dry_run=dry_run)
+    else:
+        release.push_model(model, repo, private=not public, dry_run=dry_run)
 
 
 @app.command()
@@ -78,20 +181,36 @@ def finetune(
     seed: int = 0,
     profile: Profile_ = "cpu",
     rows: Annotated[Path | None, typer.Option(help="a lima_role.jsonl; default: annotate the profile's data")] = None,
+    model: Annotated[str | None, typer.Option(help="another model than the profile's: a hub name or a folder")] = None,
+    report_to: Annotated[str, typer.Option(help="tensorboard, wandb, trackio or none")] = "none",
 ) -> None:
     """Tune the profile's model on LIMA or LIMA-Role."""
     from . import finetune as finetune_
     from . import models, profiles
-    from .data import source_for
+    from .data import lima, source_for
     from .run import Run
 
-    settings = profiles.get(profile)
+    settings = profiles.get(profile, **({"model": model} if model else {}))
     models.need_device(settings)
     source_for(settings.source)
     if arm not in finetune_.ARMS:
         raise UserError(f"unknown arm {arm!r}: choose lima or role")
-    data = finetune_.load_rows(rows) if rows else Run(settings, out.parent).annotated()
-    finetune_.finetune(settings, arm, data, out, seed)
+    data = lima.load_rows(rows) if rows else Run(settings, out.parent).annotated()
+    finetune_.finetune(settings, arm, data, out, seed, report_to=report_to)
+
+
+@app.command()
+def merge(
+    adapter: Annotated[Path, typer.Option("--model", help="a model tuned with LoRA or QLoRA")],
+    out: Annotated[Path, typer.Option("--out", help="folder for the plain model")],
+    profile: Profile_ = "cpu",
+) -> None:
+    """Fold an adapter into its base model."""
+    from . import finetune as finetune_
+    from . import profiles
+
+    finetune_.merge(profiles.get(profile), adapter, out)
+    print(f"{out.name}: a plain model, ready to score")
 
 
 @app.command()
@@ -137,7 +256,10 @@ def main(arguments: list[str] | None = None) -> int:
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"] or ["--help"]
     try:
-        return app(arguments, standalone_mode=False) or 0
+        code = app(arguments, standalone_mode=False) or 0
+        if code == 130:  # how typer hands on Ctrl-C
+            raise KeyboardInterrupt
+        return code
     except UserError as error:
         if debug:
             raise

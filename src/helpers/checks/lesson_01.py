@@ -1,11 +1,10 @@
-"""Checks of lesson 01: take a reply apart, render a design, decide what became of a reply."""
+"""Checks of lesson 01: take a reply apart, decide whether to ask again, estimate the bill."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from .. import annotate, paper, roles
+from .. import endpoint, paper, roles
 from . import check, expect, solved
 
 _Q = "This question is an optics problem involving lenses."
@@ -32,6 +31,10 @@ _REFUSED = (
     ),
     (_FORM.replace("A: ", "A: [").replace("sketches.", "sketches.]"), "a reply inside brackets"),
     (f"Sure, here it is! {_FORM}", "a reply with a greeting: match from the very beginning (re.fullmatch)"),
+    (
+        f"{_FORM} The answer is a convex one.",
+        "a reply that goes on behind the form: its second sentence would end up in the role",
+    ),
     (_FORM.split(" To better")[0], "a reply without a role: both halves are needed"),
     (
         _FORM.replace("To better solve it, I will act as", "I'd pick"),
@@ -46,7 +49,7 @@ _REFUSED = (
 
 @check
 def parser(my_parse: Callable[[str], tuple[str, str] | None]) -> str:
-    """Compare with `roles.parse_annotation`: six replies in form, eight out of form."""
+    """Compare with `roles.parse_annotation`: six replies in form, nine out of form."""
     if my_parse(_FORM) is ...:
         raise NotImplementedError
     for text, what in _ACCEPTED:
@@ -84,73 +87,53 @@ def parser(my_parse: Callable[[str], tuple[str, str] | None]) -> str:
     return f"{len(_ACCEPTED)} replies taken apart, {len(_REFUSED)} refused, just as roles.parse_annotation does"
 
 
-@check
-def design_6(my_render: Callable[[str, str], str]) -> str:
-    """Compare with `roles.render(..., design=6)`, with and without full stops at the ends."""
-    mine, right = solved(my_render(_Q, _R)), roles.render(_Q, _R, 6)
-    expect(isinstance(mine, str), f"A role prompt is one string, yours is a {type(mine).__name__}")
-    expect(
-        mine.startswith("[") and mine.endswith("]"),
-        "The role prompt stands in square brackets: they let us strip it off again",
-    )
-    expect("Fortunately" in mine, 'Design 6 joins the two facts with "Fortunately, I am"')
-    expect("  " not in mine, "There is a double space in your role prompt")
-    expect("lenses. Fort" in mine, f"One full stop and one space stand before Fortunately, yours is {mine!r}")
-    expect(mine.endswith(".]"), "The full stop of the last sentence stands inside the brackets")
-    expect(mine == right, f"Expected {right!r}, yours is {mine!r}")
-    cases = {
-        (_Q, _R + "."): "a role description that brings its own full stop gets a second one",
-        (
-            _Q.rstrip("."),
-            _R,
-        ): "a question description without a full stop stays without one: the two sentences run together",
-        (_Q.rstrip("."), _R + "."): "no stop behind the first part, one behind the second",
-        (f" {_Q} ", f" {_R} "): "white space around the descriptions gets into the prompt: strip it",
-    }
-    for (q, r), what in cases.items():
-        mine, right = my_render(q, r), roles.render(q, r, 6)
-        expect(mine == right, f"The full-stop trap: {what}. Yours: {mine!r}")
-    return "one full stop behind each sentence, whatever the descriptions brought along"
-
-
-def _record(reply: str, finish: str = "stop") -> dict[str, Any]:
-    return {"reply": reply, "finish": finish}
-
-
-_OUTCOMES = (
-    (_record(_FORM), "a reply in form"),
-    (
-        _record(_FORM, "length"),
-        'a reply in form that ended exactly at the limit: what parses is "parsed", whatever the finish',
-    ),
-    (
-        _record(_FORM.replace("explains with sketches", "can't see a blur without curing it")),
-        'a reply in form whose role happens to contain "can\'t": ask the parser before you look for refusals',
-    ),
-    (_record("I'm sorry, but I can't give this question a role."), "a refusal in words"),
-    (_record("I won't annotate this."), "a refusal in other words (won't)"),
-    (_record("", "content_filter"), "a reply that the server's filter removed: the finish says it, the text is empty"),
-    (_record("This goes against my guidelines.", "refusal"), "a refusal that only the finish gives away"),
-    (
-        _record("Sorry, I have to decline this, as the question", "length"),
-        "a refusal that was cut: it is still a refusal",
-    ),
-    (_record(_FORM[:60], "length"), "a reply in form that ends in mid-sentence at the limit"),
-    (_record("An optician would be a good choice here."), "a polite reply out of form: it is asked again"),
-    (_record(""), "an empty reply that ended by itself"),
-    (
-        _record("An optician. " + "Lenses bend light towards a focus. " * 5 + "They cannot bend it away."),
-        'a long reply out of form with "cannot" far behind: look for refusals in the first 120 characters only',
-    ),
+_RETRIES = (  # status, code, what it is
+    (429, "rate_limit_exceeded", "too many requests a minute: time heals it"),
+    (429, "insufficient_quota", "a 429 that says your money is spent: asking again will not fill the account"),
+    (None, None, "no answer came (connection cut, time-out): try again"),
+    (500, None, "the server had an error of its own: try again"),
+    (503, "overloaded", "the server is overloaded: try again"),
+    (529, None, "a status of 500 or more that you may never have met: the trouble is the server's, try again"),
+    (408, None, "the server waited too long for the request: try again"),
+    (409, None, "a conflict with another request: try again"),
+    (401, "invalid_api_key", "a wrong key stays wrong"),
+    (403, None, "a key without the right to do this stays without it"),
+    (404, "model_not_found", "a model that does not exist will not exist a second later"),
+    (400, "invalid_request_error", "the request itself is wrong: the same one will be refused again"),
 )
 
 
 @check
-def outcome(my_outcome: Callable[[dict[str, Any]], str]) -> str:
-    """Compare with `annotate.outcome` on replies of every kind."""
-    names = ("parsed", "declined", "cut off", "malformed")
-    for record, what in _OUTCOMES:
-        mine, right = solved(my_outcome(dict(record))), annotate.outcome(record)
-        expect(mine in names, f"Answer with one of {', '.join(map(repr, names))}; yours is {mine!r}")
-        expect(mine == right, f"You call it {mine!r}, it is {right!r}: {what}")
-    return f"{len(_OUTCOMES)} replies judged as annotate.outcome does"
+def retry(my_retry: Callable[[int | None, str | None], bool]) -> str:
+    """Compare with `endpoint.worth_asking_again` on a dozen errors."""
+    solved(my_retry(429, "rate_limit_exceeded"))
+    for status, code, what in _RETRIES:
+        mine, right = my_retry(status, code), endpoint.worth_asking_again(status, code)
+        expect(isinstance(mine, bool), f"Return True or False; for status {status} yours is {mine!r}")
+        expect(mine == right, f"For status {status}, code {code!r} you say {mine}: {what}")
+    return f"{len(_RETRIES)} errors judged as endpoint.worth_asking_again does"
+
+
+@check
+def bill(my_bill: Callable[[list[str], tuple[float, float]], float]) -> str:
+    """Compare with the estimate of `annotate.plan`, on prompts whose price can be told in the head."""
+    prompts, price = ["x" * 4000] * 250, (2.0, 10.0)  # 250,000 tokens to read, 11,250 to write: 0.50 + 0.1125 USD
+    mine, right = solved(my_bill(prompts, price)), 0.6125
+    expect(isinstance(mine, (int, float)), f"A bill is one number, yours is a {type(mine).__name__}")
+    mistakes = {
+        right * 1e6: "Your bill is a million times too high: the prices are per million tokens",
+        right * 1e3: "Your bill is a thousand times too high: the prices are per million tokens, not per thousand",
+        4 * 0.5 + 0.1125: "You count letters as tokens: about four letters make one",
+        0.5: "The replies are missing: written tokens cost the most",
+        0.1125: "The prompts are missing: reading costs, too",
+        0.5 + 0.00045: "You pay for one reply; there is one for every prompt",
+        250_000 * 10 / 1e6 + 11_250 * 2 / 1e6: "The two prices are swapped: (read, written)",
+        (250_000 + 11_250) * 2 / 1e6: "Written tokens have their own price, price[1]",
+    }
+    for wrong, what in mistakes.items():
+        expect(abs(mine - wrong) > 0.001 * wrong, what)
+    expect(
+        abs(mine - right) < 0.02 * right, f"For 250 prompts of 4,000 letters at 2 and 10 USD: {right}, yours is {mine}"
+    )
+    expect(my_bill([], price) == 0, "No prompts cost nothing")
+    return "the estimate of annotate.plan, which knows one thing more: how long a reply may be at most"
