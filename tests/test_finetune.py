@@ -736,3 +736,17 @@ def test_lora_trains_adapters_only(base, tmp_path):
     assert model(input_ids=torch.arange(3, 9)[None]).logits.shape == (1, 6, 259)
     card = yaml.safe_load((out / "README.md").read_text().split("---\n")[1])
     assert card["library_name"] == "peft"
+
+
+def test_bad_rows_and_an_unknown_log_are_told_before_a_model_is_loaded(profile, tmp_path, monkeypatch):
+    def no_model(*_, **__):
+        raise AssertionError("a model was loaded first")
+
+    monkeypatch.setattr(finetune.models, "load", no_model)
+    monkeypatch.setattr(finetune.models, "config", no_model)
+    roleless = [tiny.ROWS[0], {**tiny.ROWS[1], "role": None}]
+    with pytest.raises(UserError, match="dialogue b has no role annotation"):
+        finetune.finetune(profile, "role", roleless, tmp_path / "a")
+    with pytest.raises(UserError, match="cannot report to 'excel': choose none or an installed one of tensorboard"):
+        finetune.finetune(profile, "role", tiny.ROWS, tmp_path / "b", report_to="excel")
+    assert not list(tmp_path.glob("[ab]*.lock"))

@@ -12,13 +12,14 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from filelock import SoftFileLock, Timeout
 
 from . import memory, models, provenance
-from .encode import IGNORED, Encoded, encode_dialogue, encode_rows, segments
+from .encode import IGNORED, Encoded, check_rows, encode_dialogue, encode_rows, segments
 from .errors import UserError
 from .profiles import Profile
 
@@ -39,6 +40,7 @@ TRAINING = (  # the settings of a profile that a model depends on
     *("max_tokens", "betas", "weight_decay", "attention_dropout", "lora", "quantized"),
     *("gradient_checkpointing", "design"),
 )
+LOGS = ("tensorboard", "wandb", "trackio")
 WITH_DROPOUT = ("eager", "sdpa", "flash_attention_2")  # attention kernels that drop attention weights in training
 
 
@@ -80,6 +82,12 @@ def finetune(
         raise UserError(f"unknown arm {arm!r}: choose lima or role")
     if type(seed) is not int or not 0 <= seed < 2**32:
         raise UserError(f"unknown seed {seed!r}: give a whole number from 0 on; the paper has 0 to 3")
+    if report_to != "none" and (report_to not in LOGS or not find_spec(report_to)):
+        raise UserError(f"cannot report to {report_to!r}: choose none or an installed one of {', '.join(LOGS)}")
+    check_rows(rows)  # bad data is told before a model is loaded
+    if arm == "role":
+        for row in rows:
+            segments(row, arm, profile.design)
     main, devices = os.environ.get("RANK", "0") == "0", int(os.environ.get("WORLD_SIZE", "1"))
     say = say if main else (lambda *_: None)
     recipe = {
