@@ -514,3 +514,14 @@ def test_an_interrupt_while_an_answer_is_being_written_loses_no_answer_under_way
             run(tmp_path, EndpointChat("some-model", server.url, concurrency=len(MINE)))
         assert sorted(server.asked.values()) == [1] * len(MINE)
     assert sorted(of_model(tmp_path)) == [d.id for d in MINE]
+
+
+def test_a_run_makes_its_rows_once_and_reads_them_afterwards(tmp_path):
+    from helpers.run import open_run
+
+    said = []
+    this = open_run("cpu", tmp_path / "run")
+    rows = this.annotated(say=said.append)
+    assert len(rows) == 120 and said
+    said.clear()
+    assert this.annotated(say=said.append) == rows and not said

@@ -48,7 +48,9 @@ class Run:
     def annotated(self, chat=None, say=print) -> list[dict[str, Any]]:
         """The rows of LIMA-Role: lima_role.jsonl, made by replaying (or asking) the annotator if missing."""
         path = self.folder / "lima_role.jsonl"
-        return lima.load_rows(path) if path.is_file() else annotate.annotate(self.dialogues(), self.folder, chat, say)
+        return (
+            lima.load_rows(path) if path.is_file() else annotate.annotate(self.dialogues(), self.folder, chat, say=say)
+        )
 
     def model_folder(self, arm: str, seed: int = 0) -> Path:
         return self.folder / "models" / f"{arm}-seed{seed}"
