@@ -123,7 +123,6 @@ class Trainer(SFTTrainer):
     def __init__(self, *args: Any, sampler: EpochSampler, **kwargs: Any) -> None:
         self.sampler = sampler
         super().__init__(*args, **kwargs)
-        self.model_accepts_loss_kwargs = True  # adapters too: count the trained tokens of a step for us
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
         return self.sampler
