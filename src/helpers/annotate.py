@@ -63,7 +63,8 @@ def annotate(
     `packaged`: use the course's own annotations where it has them; False asks `chat` for every dialogue.
     `approve` is shown the bill before the first call and raises to stop there.
     """
-    plan(dialogues, out, chat, packaged=packaged)  # what cannot be asked is told before anything is written
+    if chat is None or chat.meter.price is None:
+        plan(dialogues, out, chat, packaged=packaged)  # what cannot be asked is told before anything is written
     out.mkdir(parents=True, exist_ok=True)
     with journal.Journal(out / "annotations.jsonl") as answers:
         if packaged:
