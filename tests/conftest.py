@@ -28,3 +28,20 @@ def real_data(clean_environment, monkeypatch) -> Path:
         pytest.skip("no real data here: set SPT_DATA, or put the data sets into ../shared/data beside the repository")
     monkeypatch.setenv("SPT_DATA", str(REAL_DATA))
     return REAL_DATA
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """For suites that train tiny models; see training.one_thread."""
+    import training
+
+    with training.one_thread():
+        yield
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory) -> Path:
+    """The tiny model's folder, only to be read."""
+    import tiny
+
+    return tiny.save(tmp_path_factory.mktemp("model") / "base")

@@ -20,6 +20,8 @@ from safetensors.torch import load_file
 
 from helpers import models, profiles
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROWS = [*tiny.ROWS, tiny.row("e", "Count to two.", "One, two, and then I would rather stop.")]
 LORA = profiles.Lora(rank=4, alpha=8, dropout=0.0)
 SIZES = {"batch_size": 4, "max_steps": None, "epochs": 3.0}  # five rows: an epoch ends with a step of one row
@@ -28,17 +30,6 @@ RECIPES = {  # name: settings
     "in twos": {**SIZES, "device_batch_size": 2},
     "adapters": {**SIZES, "device_batch_size": 1, "lora": LORA},
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    with training.one_thread():
-        yield
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny.save(tmp_path_factory.mktemp("model") / "base")
 
 
 @pytest.fixture(scope="module")

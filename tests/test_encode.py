@@ -21,13 +21,9 @@ from helpers.encode import IGNORED
 from helpers.errors import UserError
 from helpers.models import fetch_default
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 WHOLE = 10**6  # tokens: nothing is cut
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    with training.one_thread():
-        yield
 
 
 @pytest.fixture

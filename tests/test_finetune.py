@@ -22,17 +22,7 @@ from helpers.data.lima import load_rows
 from helpers.encode import IGNORED
 from helpers.errors import UserError
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    with training.one_thread():
-        yield
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    """The tiny model's folder, only to be read."""
-    return tiny.save(tmp_path_factory.mktemp("model") / "base")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

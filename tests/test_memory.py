@@ -13,24 +13,15 @@ from helpers.errors import UserError
 from helpers.memory import GIB
 from helpers.precision import AdamW16
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CARD = 79.1  # GiB that a card of "80 GB" has
 LORA = profiles.Lora(rank=4, alpha=8, dropout=0.0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    with training.one_thread():
-        yield
 
 
 @pytest.fixture(scope="module")
 def mistral():
     return memory.sizes(MistralConfig())
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny.save(tmp_path_factory.mktemp("model") / "base")
 
 
 # --- the paper's machine --------------------------------------------------------------------------------

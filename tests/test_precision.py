@@ -14,11 +14,7 @@ import training
 from helpers import precision
 from helpers.precision import AdamW16, round_stochastically
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    with training.one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(autouse=True)

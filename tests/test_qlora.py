@@ -16,20 +16,11 @@ from helpers.__main__ import main
 from helpers.chat import LocalChat, user
 from helpers.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 bitsandbytes = pytest.importorskip("bitsandbytes", reason="QLoRA needs bitsandbytes: pip install -e .[qlora]")
 
 LORA = profiles.Lora(rank=8, alpha=16, dropout=0.05)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    with training.one_thread():
-        yield
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny.save(tmp_path_factory.mktemp("model") / "base")
 
 
 @pytest.fixture(scope="module")
