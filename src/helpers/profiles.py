@@ -57,7 +57,14 @@ class Profile:
     stage2_tokens: int = 32
     generation_batch: int = 32
 
+    experiment: dict[str, Any] = field(default_factory=dict)  # settings that lessons 07 and 08 change
+    openings_only: bool = False  # lessons 07 and 08 train on first turns, answers cut to their first sentence
+
     deviations: tuple[str, ...] = ()
+
+    def for_experiments(self) -> Profile:
+        """The recipe of lessons 07 and 08, which train many small models instead of two good ones."""
+        return replace(self, **self.experiment)
 
     def describe(self) -> dict[str, Any]:
         """The profile as plain JSON data, for manifests."""
@@ -115,6 +122,8 @@ CPU = Profile(
     stage1_tokens=64,
     stage2_tokens=8,
     generation_batch=64,
+    experiment={"max_steps": 12},
+    openings_only=True,
     deviations=(
         "SmolLM2-135M-Instruct instead of a 7B base model: it fits a laptop and needs no model hub",
         "24 steps of 2 dialogues (48 of the 120) at learning rate 1.5e-4 instead of 4 epochs of 64 at 1e-5: "

@@ -105,12 +105,18 @@ class Run:
         model = self.profile.model.rsplit("/", 1)[-1]
         return f"profile {self.profile.name} · {model} · {data or 'this run'}"
 
-    def figure(self, figure, name: str, data: str | None = None):
-        """Stamp a picture, keep it as figures/<name>.png, and return it for the notebook to show."""
+    def figure(self, figure, name: str, data: str | None = None, table: pd.DataFrame | None = None):
+        """Stamp a picture, keep it as figures/<name>.png, and return it for the notebook to show.
+
+        `table`: the numbers it was drawn from, kept beside it as figures/<name>.csv.
+        """
         plots.stamp(figure, self.caption(data))
         target = self.folder / "figures" / f"{name}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(target, metadata={"Software": None})
+        if table is not None:
+            numbered = isinstance(table.index, pd.RangeIndex)
+            table.to_csv(target.with_suffix(".csv"), index=not numbered, lineterminator="\n")
         import matplotlib.pyplot as plt
 
         plt.close(figure)  # else the notebook shows it twice

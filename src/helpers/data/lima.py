@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,16 @@ def load_rows(path: Path) -> list[dict[str, Any]]:
         if not all(m["content"].strip() for m in row["messages"]):
             raise UserError(f"{path.name}, line {number}: an empty turn; repair or remove the row")
     return rows
+
+
+def openings(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows whose dialogues end after the first sentence of the first answer: what a role prompt needs, in few tokens."""
+    short = []
+    for row in rows:
+        question, answer = row["messages"][:2]
+        sentence = re.split(r"(?<=[.!?:])\s", answer["content"].strip(), maxsplit=1)[0]
+        short.append(row | {"messages": [question, answer | {"content": sentence}]})
+    return short
 
 
 def open_questions(source: str) -> list[dict[str, Any]]:
