@@ -38,8 +38,12 @@ def test_the_files_have_the_contracts_columns_and_nothing_is_asked_twice(profile
     names = ["mmlu", "gsm8k"]
     score.score(profile, chat, tmp_path, "base", 0, names, limit=6, say=lambda _: None)
     first = (tmp_path / "scores.csv").read_bytes(), (tmp_path / "answers.csv").read_bytes()
-    assert first[0].splitlines()[0].decode() == "arm,seed,benchmark,n,correct,accuracy,unparsed,low,high,random"
-    assert first[1].splitlines()[0].decode() == ("arm,seed,benchmark,question_id,group,prediction,gold,correct,role")
+    assert first[0].splitlines()[0].decode() == (
+        "arm,seed,benchmark,n,correct,accuracy,unparsed,low,high,random,kojima,kojima_unparsed,tokens,cut"
+    )
+    assert first[1].splitlines()[0].decode() == (
+        "arm,seed,benchmark,question_id,group,prediction,gold,correct,role,kojima,kojima_correct,tokens,finish"
+    )
     assert chat.asked == 12
     score.score(profile, chat, tmp_path, "base", 0, names, limit=6, say=lambda _: None)
     assert chat.asked == 12
@@ -105,6 +109,53 @@ def test_real_rows_of_all_eight_benchmarks_are_asked_and_graded(real_data, tmp_p
     real = {b: [r["question_id"] for r in benchmarks.get(b).rows("local", 8)] for b in benchmarks.BENCHMARKS}
     asked = score.read_csv(tmp_path / "answers.csv").groupby("benchmark").question_id.apply(list).to_dict()
     assert asked == real
+
+
+class Scripted:
+    """Gives these completions, one a question."""
+
+    name = "scripted"
+
+    def __init__(self, *completions):
+        self.completions = completions
+
+    def complete(self, conversations, max_tokens, then=None, then_tokens=0):
+        yield from zip(range(len(conversations)), self.completions, strict=True)
+
+
+def test_both_rules_stand_side_by_side_and_what_was_cut_is_counted(profile, tmp_path):
+    gold = [benchmarks.get("openbookqa").gold(r) for r in benchmarks.get("openbookqa").rows("packaged", 5)]
+    wrong = "A" if gold[0] != "A" else "B"
+    chat = Scripted(
+        Completion("Hm.", "stop", 9, 4, f" not {wrong}. The answer is ({gold[0]})."),  # the rules disagree
+        Completion("Hm.", "length", 9, 64, f" ({gold[1]})."),
+        Completion("Hm.", "stop", 9, 7, " Hard to say."),
+        Completion("Hm.", "stop", 9, 5, " All of them."),  # A of All: the paper's rule reads an answer
+        Completion("", "too long", 5000, 0),
+    )
+    score.score(profile, chat, tmp_path, "base", 0, ["openbookqa"], limit=5, say=lambda _: None)
+    answers, row = score.read_csv(tmp_path / "answers.csv"), score.read_csv(tmp_path / "scores.csv").iloc[0]
+    assert answers.prediction.fillna("").tolist() == [gold[0], gold[1], "", "", ""]
+    assert answers.kojima.fillna("").tolist() == [wrong, gold[1], "", "A", ""]
+    assert answers.finish.tolist() == ["stop", "length", "stop", "stop", "too long"]
+    assert answers.tokens.tolist() == [4, 64, 7, 5, 0]
+    lucky = int(gold[3] == "A")
+    assert answers.kojima_correct.tolist() == [0, 1, 0, lucky, 0] and answers.correct.tolist() == [1, 1, 0, 0, 0]
+    assert (row.correct, row.unparsed, row.kojima, row.kojima_unparsed) == (2, 3, (1 + lucky) / 5, 2)
+    assert (row.tokens, row.cut) == (16.0, 0.4)
+
+
+def test_a_file_of_an_older_run_is_read_and_gains_the_new_columns(profile, tmp_path):
+    score.score(profile, Fake(), tmp_path, "lima", 0, ["gsm8k"], limit=3, say=lambda _: None)
+    whole = {n: (tmp_path / n).read_bytes() for n in ("scores.csv", "answers.csv")}
+    for name, columns in (("scores.csv", score.SCORES[:10]), ("answers.csv", score.ANSWERS[:9])):
+        score.read_csv(tmp_path / name)[columns].to_csv(tmp_path / name, index=False)
+    score.score(profile, Fake(), tmp_path, "role", 0, ["gsm8k"], limit=3, say=lambda _: None)
+    answers = score.read_csv(tmp_path / "answers.csv")
+    assert answers.tokens.isna().tolist() == [True] * 3 + [False] * 3
+    score.score(profile, Fake(), tmp_path, "lima", 0, ["gsm8k"], limit=3, say=lambda _: None)
+    for name, content in whole.items():
+        assert (tmp_path / name).read_bytes().startswith(content)
 
 
 def test_the_arm_is_read_from_the_model_folder(tmp_path):

@@ -23,7 +23,10 @@ from .profiles import Profile
 
 ARMS = ("base", "lima", "role")
 SCORES = ["arm", "seed", "benchmark", "n", "correct", "accuracy", "unparsed", "low", "high", "random"]
+SCORES += ["kojima", "kojima_unparsed", "tokens", "cut"]
 ANSWERS = ["arm", "seed", "benchmark", "question_id", "group", "prediction", "gold", "correct", "role"]
+ANSWERS += ["kojima", "kojima_correct", "tokens", "finish"]
+CUT = ("length", "too long")  # finishes of an answer that the limit ended, or of a prompt longer than the context
 
 
 def local_chat(profile: Profile, name: str | Path | None = None) -> LocalChat:
@@ -106,34 +109,51 @@ def answer(
 
 
 def grade(arm: str, seed: int, rows: dict[str, list], records: dict[str, list]) -> pd.DataFrame:
-    """One line an answer, columns ANSWERS. `prediction` is empty where the reply was unparsed."""
+    """One line an answer, columns ANSWERS. A prediction is empty where its rule found no answer.
+
+    `prediction` and `correct` are by the rule "declared", `kojima` and `kojima_correct` by the paper's.
+    `tokens`: generated in stage 1; `finish`: "stop", "length", "too long" (the prompt), or a server's own reason.
+    """
     lines = []
     for name, benchmark_rows in rows.items():
-        b = benchmarks.get(name)
         for row, record in zip(benchmark_rows, records[name], strict=True):
             role, free = roles.strip(record["stage1"])
-            text = roles.strip(record["stage2"])[1] if b.STAGE2 else free
-            prediction = b.extract(text)
-            correct = prediction is not None and b.correct(row, text)
-            shown = "code" if name == "humaneval" and prediction else prediction
-            lines.append((arm, seed, name, row["question_id"], b.group(row), shown, b.gold(row), int(correct), role))
+            text = roles.strip(record["stage2"])[1] if benchmarks.get(name).STAGE2 else free
+            (prediction, correct), (first, first_correct) = _marks(name, row, text)
+            known = (arm, seed, name, row["question_id"], benchmarks.get(name).group(row))
+            contract = (prediction, benchmarks.get(name).gold(row), correct, role)
+            lines.append((*known, *contract, first, first_correct, record["tokens"][1], record["finish"]))
     return pd.DataFrame(lines, columns=ANSWERS)
 
 
+def _marks(name: str, row: dict[str, Any], text: str) -> list[tuple[str | None, int]]:
+    """(what is found, 1 if it is right) by the rule "declared", then by "kojima". Code is shown as "code"."""
+    found, marks = {}, []
+    for rule in ("declared", "kojima"):
+        answer = benchmarks.get(name).extract(text, rule, row)
+        if answer is not None and answer not in found:  # code that both rules find runs once
+            found[answer] = int(benchmarks.get(name).correct(row, text, rule))
+        marks.append(("code" if name == "humaneval" and answer else answer, found.get(answer, 0)))
+    return marks
+
+
 def table(answers: pd.DataFrame, rows: dict[str, list]) -> pd.DataFrame:
-    """Scores with n, Wilson's 95 % interval, unparsed replies and the score of random guessing; columns SCORES."""
+    """Scores with n, Wilson's 95 % interval, unparsed replies and the score of random guessing; columns SCORES.
+
+    `kojima` is the accuracy by the paper's rule, `tokens` the mean that stage 1 generated, `cut` the share of
+    answers that the limit cut, or whose prompt was longer than the model's context.
+    """
     lines = []
     for (arm, seed, name), part in answers.groupby(["arm", "seed", "benchmark"], sort=False):
         n, k = len(part), int(part.correct.sum())
         share = stats.wilson(k, n)
-        chance = sum(map(benchmarks.get(name).chance, rows[name])) / n if n else 0.0
-        numbers = (
-            round(share.estimate, 4),
-            int(part.prediction.isna().sum()),
-            round(share.low, 4),
-            round(share.high, 4),
-        )
-        lines.append((arm, seed, name, n, k, *numbers, round(chance, 4)))
+        chance = sum(map(benchmarks.get(name).chance, rows[name])) / n
+        unparsed, kojima_unparsed = (int(part[rule].isna().sum()) for rule in ("prediction", "kojima"))
+        shares = (share.low, share.high, chance, part.kojima_correct.mean())
+        low, high, chance, kojima = (round(float(value), 4) for value in shares)
+        known = (arm, seed, name, n, k, round(share.estimate, 4), unparsed, low, high, chance)
+        cut = round(float(part.finish.isin(CUT).mean()), 4)
+        lines.append((*known, kojima, kojima_unparsed, round(float(part.tokens.mean()), 1), cut))
     return pd.DataFrame(lines, columns=SCORES)
 
 
@@ -176,9 +196,15 @@ def _merge(path: Path, new: pd.DataFrame) -> None:
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """scores.csv or answers.csv, predictions and gold answers as text."""
+    """scores.csv or answers.csv, predictions and gold answers as text. Columns that an older file lacks are empty."""
     if not path.is_file():
         raise UserError(f"no {path.name} in this run yet: run lesson 03, or python -m helpers score")
-    return pd.read_csv(
-        path, dtype={"prediction": "string", "gold": "string", "role": "string", "question_id": "string"}
-    )
+    scores = "accuracy" in pd.read_csv(path, nrows=0).columns
+    text = ("prediction", "gold", "role", "question_id", "finish", *(() if scores else ("kojima",)))
+    frame = pd.read_csv(path, dtype=dict.fromkeys(text, "string"), float_precision="round_trip")
+    for column in (c for c in (SCORES if scores else ANSWERS) if c not in frame):
+        frame[column] = pd.Series(pd.NA, index=frame.index, dtype="string" if column in text else "Float64")
+    for column in ("kojima_unparsed",) if scores else ("kojima_correct", "tokens"):
+        if frame[column].isna().any():  # pandas would turn whole numbers beside a gap into 3.0
+            frame[column] = frame[column].astype("Int64")
+    return frame
