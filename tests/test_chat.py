@@ -81,35 +81,26 @@ def test_the_second_stage_continues_the_same_turn_as_if_the_prompt_were_read_aga
         assert answers[i].continued == tokenizer.decode(expected)
 
 
-def test_a_reply_stops_before_a_new_user_turn_and_at_the_end_token():
+@pytest.mark.parametrize(("script", "text"), [(" Yes.\nUSER: more", "Yes."), (" No.</s> never", "No.")])
+def test_a_reply_stops_before_a_new_user_turn_and_at_the_end_token(script, text):
     tokenizer = tiny.tokenizer()
-    script = {0: " Yes.\nUSER: more", 1: " No.</s> never"}
+    ids = tokenizer(script, add_special_tokens=False).input_ids
+    begin = len(tokenizer(frame(user("a"))).input_ids) - 1
 
     class Scripted(torch.nn.Module):
-        """Writes a fixed text after each prompt, whatever the cache holds: only the stopping is under test."""
+        """Writes a fixed text after the prompt: only the stopping is under test."""
 
         config = tiny.model().config
         generation_config = tiny.model().generation_config
         device = torch.device("cpu")
-        step = -1
 
-        def forward(self, input_ids, **kwargs):
-            self.step += 1
-            logits = torch.zeros(len(input_ids), 1, 259)
-            for k in range(len(input_ids)):
-                ids = tokenizer(script[k if len(input_ids) == 2 else 0], add_special_tokens=False).input_ids
-                logits[k, 0, ids[min(self.step, len(ids) - 1)]] = 1
+        def forward(self, position_ids, **kwargs):
+            logits = torch.zeros(1, 1, 259)
+            logits[0, 0, ids[min(max(int(position_ids[0, -1]) - begin, 0), len(ids) - 1)]] = 1
             return type("Out", (), {"logits": logits})()
 
-    import helpers.chat
-
-    original = helpers.chat._select_cache
-    helpers.chat._select_cache = lambda cache, index: cache
-    try:
-        answers = dict(LocalChat(Scripted(), tokenizer, "scripted", 2).complete([user("bbbb"), user("a")], 30))
-    finally:
-        helpers.chat._select_cache = original
-    assert {(a.text, a.finish) for a in answers.values()} == {("Yes.", "stop"), ("No.", "stop")}
+    [(_, answer)] = LocalChat(Scripted(), tokenizer, "scripted").complete([user("a")], 30)
+    assert (answer.text, answer.finish) == (text, "stop")
 
 
 def test_the_second_stage_reads_on_over_an_empty_line():
@@ -119,10 +110,51 @@ def test_the_second_stage_reads_on_over_an_empty_line():
     assert LINE_END.search(":\n\nYes") is None and LINE_END.search(" (B)\n").start("cut") == 4
 
 
-def test_a_prompt_longer_than_the_context_is_refused_not_cut():
+def test_a_prompt_longer_than_the_context_is_counted_not_cut():
     chat = LocalChat(tiny.model(), tiny.tokenizer(), "tiny")
-    with pytest.raises(UserError, match="more than tiny can read"):
-        list(chat.complete([user("x" * 2048)], 10))
+    answers = dict(chat.complete([user("x" * 2048), user("Why?")], 10))
+    assert (answers[0].finish, answers[0].text, answers[0].tokens) == ("too long", "", 0)
+    assert answers[0].prompt_tokens > 2048 and answers[1].finish != "too long"
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 400, 700])
+def test_few_places_in_the_cache_change_the_batches_and_not_the_answers(batch_tokens):
+    model, tokenizer = _ending_model(), tiny.tokenizer()
+    plenty, few = (
+        dict(LocalChat(model, tokenizer, "tiny", 32, tokens).complete(CONVERSATIONS, 30, lambda i, _: THEN, 5))
+        for tokens in (100_000, batch_tokens)
+    )
+    assert plenty == few
+
+
+def test_a_waiting_row_enters_when_another_leaves():
+    """The model sees batches of at most three, and is full as long as somebody waits."""
+    model, sizes = _ending_model(), []
+    model.register_forward_pre_hook(lambda m, args, kwargs: sizes.append(kwargs["input_ids"].shape), with_kwargs=True)
+    answers = dict(LocalChat(model, tiny.tokenizer(), "tiny", 3).complete(CONVERSATIONS, 40))
+    steps = [rows for rows, columns in sizes if columns == 1]
+    assert max(steps) == 3
+    tokens = sum(a.tokens + (a.finish == "stop") for a in answers.values())
+    assert sum(steps) == tokens  # every row of every step brought a token of an answer, or its end
+
+
+def test_memory_is_given_back_when_the_long_prompts_are_done():
+    from helpers.slots import Slots
+
+    slots = Slots(tiny.model())
+    slots.fit(2, 1000)
+    slots.forward(0, [[5, 6], [7, 8]], [0, 0])
+    before = slots.keys[0][:2, :, :2].clone()
+    assert slots.keys[0].shape[::2] == (2, 1024)
+    slots.fit(3, 100)
+    assert slots.keys[0].shape[::2] == (3, 128) and torch.equal(slots.keys[0][:2, :, :2], before)
+
+
+def test_layers_that_look_back_over_a_window_are_refused_where_the_text_is_longer():
+    model = tiny.model()
+    model.config.sliding_window = 64
+    with pytest.raises(UserError, match="another kind of attention"):
+        list(LocalChat(model, tiny.tokenizer(), "tiny").complete(CONVERSATIONS, 20))
 
 
 def test_finish_says_whether_the_limit_cut_the_answer():

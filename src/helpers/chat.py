@@ -13,10 +13,11 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from queue import SimpleQueue
@@ -28,6 +29,8 @@ from .roles import SYSTEM
 
 NEW_TURN = re.compile(r"(?P<cut>\nUSER:)")  # a model that was not tuned goes on with the user's next question
 LINE_END = re.compile(r"[^\W_][^\n]*(?P<cut>\n)")  # a line with something in it is a whole answer of stage 2
+TRIGGER = 64  # positions kept free for the text that starts stage 2
+READ_TOKENS = 4096  # of prompts that are read in one go
 LONGEST_WAIT = 600.0  # seconds; a server that wants more is told to the user instead
 
 Messages = list[dict[str, str]]  # [{"role": "user" | "assistant", "content": ...}, ...]; the last one is the user's
@@ -61,13 +64,16 @@ def frame(messages: Messages) -> str:
 
 
 class LocalChat:
-    """Greedy completions by a transformers model, in left-padded batches of similar length.
+    """Greedy completions by a transformers model, many conversations at a time.
 
-    Rows that finish leave the batch. In float32 the answers do not depend on the batch.
+    A row that is done leaves at once and a waiting one takes its place, the longest first. As many are answered
+    together as `batch_size` and `batch_tokens` (positions in the key/value cache) allow. In float32 the answers do
+    not depend on it.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, name: str, batch_size: int = 32) -> None:
-        self.model, self.tokenizer, self.name, self.batch_size = model, tokenizer, name, batch_size
+    def __init__(self, model: Any, tokenizer: Any, name: str, batch_size: int = 64, batch_tokens: int = 32_768) -> None:
+        self.model, self.tokenizer, self.name = model, tokenizer, name
+        self.batch_size, self.batch_tokens = batch_size, batch_tokens
 
     def complete(
         self,
@@ -76,146 +82,126 @@ class LocalChat:
         then: Continue | None = None,
         then_tokens: int = 0,
     ) -> Iterator[tuple[int, Completion]]:
-        """Yield (index, Completion) as they finish.
+        """Yield (index, Completion) as they finish; finish "too long" where prompt and answer exceed the model's context.
 
         `then(index, reply)` may name a text with which the *same* assistant turn goes on; the model then
         writes up to `then_tokens` more, without reading its prompt twice.
         """
         prompts = [self.tokenizer(frame(m)).input_ids for m in conversations]
-        limit = getattr(self.model.config, "max_position_embeddings", None)
-        for i, ids in enumerate(prompts):
-            if limit and len(ids) + max_tokens + then_tokens > limit:
-                raise UserError(
-                    f"prompt {i} has {len(ids)} tokens, more than {self.name} can read: shorten the question"
-                )
-        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]), reverse=True)  # the largest batch first
-        for start in range(0, len(order), self.batch_size):
-            rows = order[start : start + self.batch_size]
-            yield from _Batch(self, rows, [prompts[i] for i in rows], max_tokens + then_tokens + 64).run(
-                max_tokens, then, then_tokens
-            )
-
-
-class _Batch:
-    """The tokens, masks and key/value cache of some rows that are answered together.
-
-    A token that must not be seen (padding, a stop string, the tail of a finished row) stays in the
-    cache and is masked: nothing is moved, so a row can go on in a second stage where it stopped.
-    """
-
-    def __init__(self, chat: LocalChat, rows: list[int], prompts: list[list[int]], room: int) -> None:
-        import torch
-        from transformers import StaticCache
-
-        self.chat, self.rows, self.prompts = chat, rows, prompts
-        width = max(map(len, prompts))
-        pad = chat.tokenizer.pad_token_id
-        self.device = chat.model.device
-        padded = [[pad] * (width - len(p)) + p for p in prompts]
-        mask = [[0] * (width - len(p)) + [1] * len(p) for p in prompts]
-        self.mask = torch.tensor(mask, device=self.device)
-        self.cache = StaticCache(config=chat.model.config, max_cache_len=width + room)
-        self.logits = self._forward(torch.tensor(padded, device=self.device))
-
-    def _forward(self, ids):
-        """Logits after the last of `ids` ([rows, n]); positions count only what may be seen."""
-        import torch
-
-        n = ids.shape[1]
-        positions = (self.mask.cumsum(1) - 1).clamp(min=0)[:, -n:]
-        with torch.inference_mode():
-            out = self.chat.model(
-                input_ids=ids,
-                attention_mask=self.mask,
-                position_ids=positions,
-                past_key_values=self.cache,
-                logits_to_keep=1,
-            )
-        return out.logits[:, -1]
-
-    def _feed(self, ids, new_mask) -> None:
-        import torch
-
-        self.mask = torch.cat([self.mask, new_mask], dim=1)
-        self.logits = self._forward(ids)
-
-    def _select(self, keep: list[int]) -> _Batch:
-        """A batch of some of the rows, with their part of the cache."""
-        import torch
-
-        part = object.__new__(_Batch)
-        index = torch.tensor(keep, device=self.device)
-        part.chat, part.device = self.chat, self.device
-        part.rows, part.prompts = [self.rows[k] for k in keep], [self.prompts[k] for k in keep]
-        part.mask, part.logits = self.mask[index], self.logits[index]
-        part.cache = _select_cache(self.cache, index)
-        return part
-
-    def _generate(self, max_tokens: int, stop: re.Pattern) -> Iterator[tuple[_Batch, list[tuple[str, str, int]]]]:
-        """Greedy decoding. Yields parts of the batch whose rows are done, each with (text, finish, tokens)."""
-        import torch
-
-        batch, tokenizer = self, self.chat.tokenizer
-        eos = _end_tokens(self.chat.model, tokenizer)
-        written: list[list[int]] = [[] for _ in batch.rows]
-        finish: list[str | None] = [None] * len(batch.rows)
-        start = batch.mask.shape[1]
-        for step in range(max_tokens + 1):
-            if step == max_tokens:
-                finish = [f or "length" for f in finish]
+        room = max_tokens + then_tokens + (TRIGGER if then else 0)
+        limit = getattr(self.model.config, "max_position_embeddings", None) or float("inf")
+        waiting = deque()
+        for i in sorted(range(len(prompts)), key=lambda i: -len(prompts[i])):
+            if len(prompts[i]) + room > limit:
+                yield i, Completion("", "too long", len(prompts[i]), 0)
             else:
-                chosen = batch.logits.argmax(-1)
-                alive = []
-                for k, token in enumerate(chosen.tolist()):
-                    if finish[k] is None and token in eos:
-                        finish[k] = "stop"
-                    if finish[k] is None:
-                        written[k].append(token)
-                    alive.append(int(finish[k] is None))
-                if any(alive):
-                    batch._feed(chosen[:, None], torch.tensor(alive, device=self.device)[:, None])
-                for k in (k for k, f in enumerate(finish) if f is None):
-                    if stop.search(tokenizer.decode(written[k][-12:])):
-                        keep = _before(tokenizer, written[k], stop)
-                        batch.mask[k, start + keep : start + len(written[k])] = 0
-                        written[k], finish[k] = written[k][:keep], "stop"
-            done = [k for k, f in enumerate(finish) if f is not None]
-            # Splitting copies the cache: wait until a third of the rows are done, or all.
-            if done and (len(done) == len(batch.rows) or 3 * len(done) >= len(batch.rows)):
-                replies = [(tokenizer.decode(written[k]), finish[k], len(written[k])) for k in done]
-                yield (batch if len(done) == len(batch.rows) else batch._select(done)), replies
-                going = [k for k, f in enumerate(finish) if f is None]
-                if not going:
-                    return
-                batch = batch._select(going)
-                written, finish = [written[k] for k in going], [None] * len(going)
+                waiting.append(_Row(i, prompts[i], max_tokens))
+        if not waiting:
+            return
+        self._check_attention(len(waiting[0].prompt) + room)
+        from .slots import Slots  # torch is loaded by who needs it
 
-    def run(self, max_tokens: int, then: Continue | None, then_tokens: int) -> Iterator[tuple[int, Completion]]:
-        for part, replies in self._generate(max_tokens, NEW_TURN):
-            seconds = [then(i, text) if then else None for i, (text, _, _) in zip(part.rows, replies)]
-            continued = part._continue(seconds, then_tokens)
-            for i, prompt, (text, finish, tokens), more in zip(part.rows, part.prompts, replies, continued):
-                yield i, Completion(text.strip(), finish, len(prompt), tokens, more)
+        slots, rows, eos = Slots(self.model), [], _end_tokens(self.model, self.tokenizer)
+        shared = _common([row.prompt[:-1] for row in waiting])  # the system line, at least
+        while waiting or rows:
+            width = room + max(len(row.prompt) for row in [*rows, *list(waiting)[:1]])
+            allowed = max(1, min(self.batch_size, self.batch_tokens // width))
+            free = min(allowed - len(rows), len(waiting))
+            if free > 0 and (not rows or free >= allowed // 8 or free == len(waiting)):
+                slots.fit(len(rows) + free, width)
+                self._read(slots, rows, [waiting.popleft() for _ in range(free)], shared)
+            chosen = slots.forward(0, [[row.feed.popleft()] for row in rows], [row.length for row in rows])
+            for row, token in zip(rows, chosen.argmax(-1).tolist()):
+                row.length += 1
+                if not row.feed:
+                    row.take(token, eos, self.tokenizer)
+            for k in reversed(range(len(rows))):
+                row = rows[k]
+                if row.finish is None or self._goes_on(row, then, then_tokens):
+                    continue
+                yield row.index, row.reply
+                if (last := rows.pop()) is not row:  # the last row moves into the gap
+                    rows[k] = last
+                    slots.copy(len(rows), [k], last.length)
 
-    def _continue(self, texts: list[str | None], max_tokens: int) -> list[str]:
-        """Let every row with a text go on behind it; "" for the others."""
-        import torch
+    def _read(self, slots: Any, rows: list[_Row], new: list[_Row], shared: int) -> None:
+        """Bring prompts, all but their last token, into the cache behind `rows`; what they share is read once."""
+        first = len(rows)
+        if shared and not rows:
+            slots.forward(0, [new[0].prompt[:shared]], [0])
+        if shared:
+            slots.copy(0, range(first, first + len(new)), shared)
+        rows.extend(new)
+        while new:
+            size = max(1, READ_TOKENS // len(new[0].prompt))  # the longest comes first
+            group, new = new[:size], new[size:]
+            parts = [row.prompt[shared:-1] for row in group]
+            if parts[0]:
+                slots.forward(first, parts, [shared] * len(parts))
+            for row in group:
+                row.length = len(row.prompt) - 1
+            first += len(group)
 
-        keep = [k for k, t in enumerate(texts) if t is not None]
-        if not keep:
-            return [""] * len(texts)
-        part = self if len(keep) == len(texts) else self._select(keep)
-        ids = [self.chat.tokenizer(texts[k], add_special_tokens=False).input_ids for k in keep]
-        width = max(map(len, ids))
-        pad = self.chat.tokenizer.pad_token_id
-        tokens = torch.tensor([[pad] * (width - len(t)) + t for t in ids], device=self.device)
-        mask = torch.tensor([[0] * (width - len(t)) + [1] * len(t) for t in ids], device=self.device)
-        part._feed(tokens, mask)
-        answers = {i: "" for i in part.rows}
-        for piece, replies in part._generate(max_tokens, LINE_END):
-            answers.update(zip(piece.rows, (text for text, _, _ in replies)))
-        result = iter(answers[i] for i in part.rows)
-        return [next(result) if k in set(keep) else "" for k in range(len(texts))]
+    def _goes_on(self, row: _Row, then: Continue | None, then_tokens: int) -> bool:
+        """Take down what a row has written in a stage that is over; whether it begins another one."""
+        text = self.tokenizer.decode(row.written)
+        if row.reply is not None:
+            row.reply = replace(row.reply, continued=text)
+            return False
+        row.reply = Completion(text.strip(), row.finish, len(row.prompt), len(row.written))
+        more = then(row.index, text) if then and then_tokens else None
+        if not more:
+            return False
+        added = self.tokenizer(more, add_special_tokens=False).input_ids
+        if len(added) > TRIGGER:
+            raise ValueError(f"stage 2 begins with at most {TRIGGER} tokens, these are {len(added)}")
+        held = row.length - len(row.prompt)  # tokens of the answer that are in the cache
+        row.length -= max(0, held - len(row.written))  # what was cut off is forgotten
+        row.feed = deque([*row.written[held:], *added])
+        row.written, row.finish, row.limit, row.stop = [], None, then_tokens, LINE_END
+        return True
+
+    def _check_attention(self, width: int) -> None:
+        """Refuse a model whose layers do not all look back over the whole text: `Slots` would change its answers."""
+        config = self.model.config.get_text_config()
+        kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+        window = getattr(config, "sliding_window", None) or width
+        if not kinds <= {"full_attention", "sliding_attention"} or window < width:
+            raise UserError(f"{self.name} has another kind of attention: serve it with vLLM and use --base-url")
+
+
+@dataclass
+class _Row:
+    """A conversation that is being answered."""
+
+    index: int
+    prompt: list[int]
+    limit: int
+    length: int = 0  # tokens in the cache
+    written: list[int] = field(default_factory=list)  # in this stage
+    stop: re.Pattern = NEW_TURN
+    finish: str | None = None
+    reply: Completion | None = None  # what the stages that are over have brought
+
+    def __post_init__(self) -> None:
+        self.feed = deque(self.prompt[-1:])  # tokens that the model has still to read, one a step
+
+    def take(self, token: int, eos: set[int], tokenizer: Any) -> None:
+        if token in eos:
+            self.finish = "stop"
+            return
+        self.written.append(token)
+        self.feed.append(token)
+        if self.stop.search(tokenizer.decode(self.written[-12:])):
+            self.written, self.finish = self.written[: _before(tokenizer, self.written, self.stop)], "stop"
+        elif len(self.written) == self.limit:
+            self.finish = "length"
+
+
+def _common(lists: Sequence[list[int]]) -> int:
+    """How many items all lists have in common at their beginning."""
+    first, last = min(lists), max(lists)
+    return next((i for i, (a, b) in enumerate(zip(first, last)) if a != b), min(len(first), len(last)))
 
 
 def _before(tokenizer: Any, tokens: list[int], stop: re.Pattern) -> int:
@@ -231,21 +217,6 @@ def _end_tokens(model: Any, tokenizer: Any) -> set[int]:
     configured = getattr(model.generation_config, "eos_token_id", None)
     ids = configured if isinstance(configured, list) else [configured]
     return {i for i in [*ids, tokenizer.eos_token_id] if i is not None}
-
-
-def _select_cache(cache: Any, index: Any) -> Any:
-    """A copy of a StaticCache with some of its rows."""
-    import copy
-
-    part = copy.copy(cache)
-    part.layers = []
-    for layer in cache.layers:
-        row_layer = copy.copy(layer)
-        row_layer.keys, row_layer.values = layer.keys[index], layer.values[index]
-        row_layer.cumulative_length = layer.cumulative_length.clone()
-        row_layer.batch_size = len(index)
-        part.layers.append(row_layer)
-    return part
 
 
 class EndpointChat:

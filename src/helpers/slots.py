@@ -1,0 +1,87 @@
+"""The key/value cache of many conversations that are answered at the same time.
+
+Row k holds its own tokens from position 0 on, with nothing in between: no padding is ever seen, a row that
+is done makes room for one that waits, and a row can go on in a second stage where it stopped. What lies behind
+a row's end is never attended to, and written over when the row goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import Cache
+
+BLOCK = 64  # room is made in steps of so many positions
+
+
+class Slots(Cache):
+    """Keys and values, [rows, heads, positions, head size] a layer; rows 0 to n-1 are in use, in the caller's order."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(layers=[])
+        self.model, self.device = model, model.device
+        self.keys: list[torch.Tensor] = []
+        self.values: list[torch.Tensor] = []
+        self.room = (0, 0)  # (rows, positions) that the tensors hold
+
+    @torch.inference_mode()
+    def forward(self, first: int, tokens: Sequence[Sequence[int]], lengths: Sequence[int]) -> torch.Tensor:
+        """Logits [rows, vocabulary] after the last column of `tokens`, which are written behind `lengths` in rows from `first` on.
+
+        Shorter token lists are filled up on the right; what is written for the filling lies behind the row's end.
+        """
+        rows, columns = len(tokens), max(map(len, tokens))
+        filled = [[*t, *[0] * (columns - len(t))] for t in tokens]
+        start = torch.tensor(lengths, device=self.device)
+        positions = start[:, None] + torch.arange(columns, device=self.device)
+        width = max(lengths) + columns
+        self._at = (first, first + rows, positions, width)
+        seen = torch.arange(width, device=self.device) <= positions[:, None, :, None]  # [rows, 1, columns, width]
+        out = self.model(
+            input_ids=torch.tensor(filled, device=self.device),
+            attention_mask=seen,
+            position_ids=positions,
+            past_key_values=self,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return out.logits[:, -1]
+
+    def update(self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *args: Any, **kwargs: Any) -> tuple:
+        """What a layer calls: keep [rows, heads, columns, size], return all that the rows hold."""
+        first, last, positions, width = self._at
+        if layer_idx == len(self.keys):
+            shape = (self.room[0], keys.shape[1], self.room[1], keys.shape[3])
+            self.keys.append(keys.new_zeros(shape))
+            self.values.append(values.new_zeros(shape[:3] + values.shape[3:]))
+        rows = torch.arange(first, last, device=positions.device)[:, None]
+        for kept, new in ((self.keys[layer_idx], keys), (self.values[layer_idx], values)):
+            kept[rows, :, positions] = new.transpose(1, 2)
+        return self.keys[layer_idx][first:last, :, :width], self.values[layer_idx][first:last, :, :width]
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        return self._at[3]
+
+    @torch.inference_mode()
+    def copy(self, source: int, targets: Sequence[int], length: int) -> None:
+        """Write the first `length` positions of row `source` into other rows."""
+        for kept in (*self.keys, *self.values):
+            kept[list(targets), :, :length] = kept[source, :, :length]
+
+    @torch.inference_mode()
+    def fit(self, rows: int, width: int) -> None:
+        """Have room for so many rows and positions; give back what is far more. Unused positions hold zeros, never NaN."""
+        width = -(-width // BLOCK) * BLOCK
+        wasteful = self.room[0] * self.room[1] > 2 * rows * width
+        room = (rows, width) if wasteful else (max(rows, self.room[0]), max(width, self.room[1]))
+        if room == self.room:
+            return
+        self.room = room
+        for tensors in (self.keys, self.values):
+            for i, old in enumerate(tensors):
+                new = old.new_zeros((room[0], old.shape[1], room[1], old.shape[3]))
+                rows, width = min(room[0], old.shape[0]), min(room[1], old.shape[2])
+                new[:rows, :, :width] = old[:rows, :, :width]
+                tensors[i] = new
