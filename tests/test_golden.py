@@ -13,6 +13,7 @@ A label stays when a rule misses it. `declared` is asked for 98 %.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from helpers import roles, sandbox
-from helpers.benchmarks import BENCHMARKS, common
+from helpers.benchmarks import BENCHMARKS, common, letters
 
 GOLDEN = {
     name: [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -100,3 +101,12 @@ def test_a_role_prompt_that_nobody_stripped_is_no_answer_either(name):
         if item["kind"] == "role prompt":
             row = {"options": dict.fromkeys(item["options"])} if "options" in item else None
             assert BENCHMARKS[name].extract(item["reply"], rule="declared", row=row) == item["label"]
+
+
+@pytest.mark.parametrize("rule", letters.RULES, ids=lambda r: r.name)
+def test_the_example_of_a_rule_is_read_as_it_says_and_otherwise_without_the_rule(rule, monkeypatch):
+    assert letters.letter(rule.example, "ABCDEF") == rule.read
+    never = re.compile(r"(?!)(?P<pick>)")
+    monkeypatch.setattr(letters, "REPLACED", [(r, p) for r, p in letters.REPLACED if r is not rule])
+    monkeypatch.setattr(letters, "READ", [(r, never if r is rule else p) for r, p in letters.READ])
+    assert letters.letter(rule.example, "ABCDEF") != rule.read

@@ -1,14 +1,15 @@
-"""What the benchmarks share: reading rows, lettering options, and the rules that find an answer in a reply.
+"""What the benchmarks share: reading rows, lettering options, and the two rules that find an answer in a reply.
 
 Two rules stand side by side, because a rule alone can move a score by several points:
 
 kojima     the paper's: the first match anywhere (Kojima et al.'s `answer_cleansing`). For letters that is
            the first capital, be it the A of "Answer".
-declared   a declared answer ("the answer is (B)", "Answer: B", "\\boxed{B}"), the last one where the reply
-           corrects itself; else the last bracketed letter, the last number; else a lone letter. What is
-           ruled out ("not B"), left open ("A or C") or merely repeats the question is no answer.
+declared   what the reply declares ("the answer is (B)", "Answer: 12", "\\boxed{B}"), the last time where it
+           corrects itself. What is ruled out ("not B"), left open ("A or C") or merely repeats the question is
+           no answer.
 
-None is "unparsed": counted, never guessed. `originals.py` says which data files are the paper's.
+None is "unparsed": counted, never guessed. `letters.py` has both rules for letters, each benchmark's module
+those for its numbers, its yes or no, its code; `originals.py` says which data files are the paper's.
 """
 
 from __future__ import annotations
@@ -127,133 +128,3 @@ def plain(text: str) -> str:
         text = text.replace(typographic, simple)
     text = _FRACTION.sub(r"\1/\2", _WRAPPED.sub(r"\1", text))
     return _MARKUP.sub("", _BOXED.sub(r" the answer is: \1. ", text))
-
-
-# --- letters ------------------------------------------------------------------------------------
-
-
-def letter(text: str, letters: str, rule: str = "declared") -> str | None:
-    """The option that a reply gives; `letters` are the options of the question, such as "ABCD"."""
-    return apply(rule, lambda t: _first_capital(t, letters), lambda t: _declared_letter(t, letters), text)
-
-
-def _first_capital(text: str, letters: str) -> str | None:
-    match = re.search(f"[{letters}]", text)
-    return match[0] if match else None
-
-
-def _declared_letter(text: str, letters: str) -> str | None:
-    """Mark every mention of an option as [B] (it had brackets) or {B}; strike what is no answer; read the rest."""
-    marked = _struck(_marked(text))
-    if declared := [(m.end(), m["pick"]) for pattern in _DECLARED for m in pattern.finditer(marked)]:
-        last = max(declared)[1]
-        return last if last in letters else None
-    if bracketed := [c for c in re.findall(r"\[([A-F])\]", marked) if c in letters]:
-        return bracketed[-1]
-    lone = {c for c in re.findall(r"\{([A-F])\}", marked) if c in letters}
-    return lone.pop() if len(lone) == 1 else None
-
-
-_WORD = r"A-Za-z0-9_\u00c0-\u024f'"  # of a word; a Chinese character stands beside a letter without a space
-_LONE = re.compile(rf"(?<![{_WORD}+\[&/-])([A-F])(?:\)|(?![{_WORD}+\]&-]))")
-
-
-def _marked(text: str) -> str:
-    text = re.sub(r"[{}]", " ", text)
-    text = re.sub(rf"(?<![{_WORD}])[(\[]\s*([A-Fa-f])\s*[)\]]", lambda m: f"[{m[1].upper()}]", text)
-    text = re.sub(r"(?i:(\banswer(?: is)?:? ))([b-f])(?=\s*(?:[.,;]|$))", lambda m: m[1] + m[2].upper(), text)
-    return _LONE.sub(lambda m: f"{{{m[1]}}}" if _names_an_option(m) else m[0], text)
-
-
-_NOT_AN_ARTICLE = (
-    r" (?:is|are|was|would|must|should|seems?|and|or|nor|because|since|as|but|fits|cannot|can|does|isn't|doesn't)\b"
-)
-_OWNS_A_LETTER = r"(?i)\b(?:vitamin|hepatitis|plan|type|grade|point|group|class|figure|part|person|set|event|matrix) $"
-
-
-def _names_an_option(m: re.Match) -> bool:
-    """Whether a lone capital is an option: not the article A, an initial, a unit, a variable, "vitamin C"."""
-    before, after = m.string[: m.start()][-24:], m.string[m.end() :][:24]
-    if re.search(r"(?i)\b(?:option|choice|answer|letter)s? $|\banswer ?= ?$", before):
-        return True
-    article = m[0] == "A" and re.match(r" \w", after) and not re.match(_NOT_AN_ARTICLE, after)
-    unit = re.search(r"\d ?°? ?$", before)  # 20 C
-    formula = re.search(r"\w\($|[=+*^∩∪<>] ?$|\|$", before) or re.match(r" ?[=+^∩∪<>→]", after)
-    initial = re.match(r"\. ?[A-Z]", after) and re.search(r"[A-Z][a-z]+ $", before)  # John F. Kennedy
-    species = re.match(r"\. [a-z]", after) and re.search(r"(?<!\bis)[a-z,] $", before)  # the worm C. elegans
-    return not (
-        article
-        or unit
-        or formula
-        or initial
-        or species
-        or re.match(r"\.[A-Z]", after)
-        or re.search(_OWNS_A_LETTER, before)
-    )
-
-
-_O = r"[\[{][A-F][\]}]"  # a marked option
-_ONE = rf"(?:(?:[Oo]ption|[Cc]hoice|[Aa]nswer|[Ll]etter)s? )?{_O}"
-_SOME = rf"{_ONE}(?:,? ?(?:and|or|nor|&|/|,) ?{_ONE})*"
-_TEXT = r"(?::?,? \(?(?!because|since|as|so|and|but|or|which|that|if|is|are|was|were)[\w'-]+\)?,?){0,5}?"  # the option's words
-_BAD = (
-    r"(?:(?:also|all|both|clearly|definitely|simply|obviously|just|likely|probably|therefore) )*"
-    r"(?:wrong|incorrect|false|out\b|ruled out|eliminated|excluded|impossible|unlikely|irrelevant|not (?:correct|right|the|true))"
-)
-_RULED_OUT = [
-    rf"(?i:\b(?:not|never|neither|nor|except|without|unlike|instead of|rather than|other than|(?:claim|myth|idea|belief|misconception)s?(?: that)?|rul\w+ out)|n't) (?:(?:be|is|just|simply|with|choose|pick|select|say) )*{_SOME}",
-    rf"\b(?i:eliminat|reject|discard|exclud)\w* {_SOME}",
-    rf"{_SOME}{_TEXT} (?:are|were|can be|seem) {_BAD}",
-    rf"{_ONE}{_TEXT} (?:(?:is|was|seems|looks|can be) {_BAD}|(?:isn't|wasn't) (?:correct|right|the|true))",
-    rf"{_SOME} (?:(?:are|were|do|have|can) not\b|cannot\b|(?:ca|do|are)n't\b)",  # without the option's words between:
-    rf"{_ONE} (?:(?:is|was|does|has) not\b|(?:is|was|does|has)n't\b|is too\b|fails\b|makes no sense\b)",  # these may hold a "not"
-    rf"{_ONE}{_TEXT},? but (?:this|that|it) is {_BAD}",
-]  # fmt: skip
-_VERDICT = rf"(?mi)^[\s|-]*({_O})[\s:|=-]+(?:(yes|true|right|correct)|no|false|wrong|incorrect)[\s.|]*$"  # a list or table of them
-_SPAN = r"[^\[\]{}]*"
-_LISTED = rf"[\[{{]A[\]}}]{_SPAN}[\[{{]B[\]}}]{_SPAN}[\[{{]C[\]}}](?:{_SPAN}[\[{{]D[\]}}](?:{_SPAN}[\[{{]E[\]}}](?:{_SPAN}[\[{{]F[\]}}])?)?)?[^\[\]{{}}\n]*"
-_LEFT_OPEN = [
-    rf"{_ONE}(?:,? ?{_ONE})*{_TEXT},? ?(?:or|and/or|/) ?(?:maybe |perhaps |possibly |even )?{_ONE}",
-    rf"{_ONE}(?:,? ?{_ONE})*{_TEXT},? ?(?:and|&) {_ONE}(?=\s*(?:[.,;!?]|$|(?:are|both|seem|could|may|might|would|look)\b))",
-]  # fmt: skip
-
-
-def _struck(marked: str) -> str:
-    """Without the mentions that are ruled out, that list the options as the question does, or that leave it open."""
-    if len(re.findall(_VERDICT, marked)) > 1:
-        marked = re.sub(_VERDICT, lambda m: f"the answer is {m[1]}" if m[2] else "...", marked)
-    for pattern in _RULED_OUT:
-        marked = re.sub(pattern, " ... ", marked)
-    kept = rf"{_O}(?![^\[\]{{}}\n]*\b(?:correct|right|best|answer)\b)"
-    marked = re.sub(_LISTED, lambda m: re.sub(kept, "...", m[0]), marked)
-    for pattern in _LEFT_OPEN:
-        marked = re.sub(pattern, " ... ", marked)
-    return marked
-
-
-_PICK = r"[\[{](?P<pick>[A-F])[\]}]"
-_FILL = (  # may stand between a cue and its letter
-    r"(?i:[\s:,\"'=>-]|\b(?:option|choice|letter|answer|the|clearly|therefore|definitely|most likely|probably|likely"
-    r"|indeed|actually|still|then|now|thus)\b)*"
-)
-_CUE = (
-    r"choos\w+|chose|pick\w*|select\w*|go(?:ing)? with|went with|opt\w* for|settle (?:on|for)|want|say|guess|points? to|leaves?"
-    r"|therefore|thus|hence|so|no|it's|it is|must be|should be|would be|(?:change|correct)\w*\b[^.\n]{0,20} to"
-)
-_GOOD = (
-    r"(?:(?:to be|clearly|definitely|indeed|most|likely|probably|therefore|thus|actually|also|the|my|only) )*"
-    r"(?:correct|right|best|better|answer|likely|appropriate|suitable|plausible|accurate|true)"
-)
-_LABEL = rf"[\s\"'.:-]*(?:[Oo]ption |[Cc]hoice )?{_PICK}(?! (?:is|are|was|has)\b)"
-_DECLARED = [
-    re.compile(pattern)
-    for pattern in (
-        rf"(?i:\b(?:answer|choice|option|solution|response))\b(?:(?!{_O})[^.\n?]){{0,40}}?(?:\b(?i:is|be|was)\b|[:=]){_FILL}{_PICK}",
-        rf"(?i:\banswer) {_PICK}",
-        rf"{_PICK}{_TEXT} (?:is|was|would be|seems|must be|looks|has to be|should be|sounds) {_GOOD}",
-        rf"{_PICK} (?:fits|makes sense|works|it is|is it)\b",
-        rf"(?i:\b(?:{_CUE})\b){_FILL}{_PICK}",
-        rf"^{_LABEL}",  # the reply opens with the letter
-        rf"\n{_LABEL}[^\n]{{0,80}}\s*$",  # or its last line does
-    )
-]

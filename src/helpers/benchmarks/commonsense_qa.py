@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import common
+from . import common, letters
 
 NAME = "commonsense_qa"
 STAGE2 = "\nTherefore, among A through E, the answer is"
@@ -34,7 +34,7 @@ def chance(row: common.Row) -> float:
 
 
 def extract(text: str, rule: str = "declared", row: common.Row | None = None) -> str | None:
-    return common.letter(text, "ABCDE", rule)
+    return letters.letter(text, "ABCDE", rule)
 
 
 def correct(row: common.Row, text: str, rule: str = "declared") -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 
-from . import common
+from . import common, letters
 
 NAME = "date"
 STAGE2 = "\nTherefore, among A through F, the answer is"
@@ -48,7 +48,7 @@ def chance(row: common.Row) -> float:
 
 def extract(text: str, rule: str = "declared", row: common.Row | None = None) -> str | None:
     """The letter, if the row (where it is given) has an option of that letter."""
-    return common.letter(text, "".join(row["options"]) if row and rule == "declared" else "ABCDEF", rule)
+    return letters.letter(text, "".join(row["options"]) if row and rule == "declared" else "ABCDEF", rule)
 
 
 def correct(row: common.Row, text: str, rule: str = "declared") -> bool:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 from itertools import chain, zip_longest
 
-from . import common
+from . import common, letters
 
 NAME = "mmlu"
 STAGE2 = "\nTherefore, among A through D, the answer is"
@@ -74,7 +74,7 @@ def chance(row: common.Row) -> float:
 
 
 def extract(text: str, rule: str = "declared", row: common.Row | None = None) -> str | None:
-    return common.letter(text, "ABCD", rule)
+    return letters.letter(text, "ABCD", rule)
 
 
 def correct(row: common.Row, text: str, rule: str = "declared") -> bool:

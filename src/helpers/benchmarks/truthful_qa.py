@@ -6,7 +6,7 @@ or a model that always says A scores 100 %.
 
 from __future__ import annotations
 
-from . import common
+from . import common, letters
 
 NAME = "truthful_qa"
 STAGE2 = "\nTherefore, among A through D, the answer is"
@@ -47,7 +47,7 @@ def chance(row: common.Row) -> float:
 
 def extract(text: str, rule: str = "declared", row: common.Row | None = None) -> str | None:
     """The letter, if the row (where it is given) has an option of that letter."""
-    return common.letter(text, "".join(row["options"]) if row and rule == "declared" else "ABCD", rule)
+    return letters.letter(text, "".join(row["options"]) if row and rule == "declared" else "ABCD", rule)
 
 
 def correct(row: common.Row, text: str, rule: str = "declared") -> bool:
