@@ -12,6 +12,7 @@ import pytest
 import tiny
 import torch
 import training
+import transformers
 import yaml
 from safetensors.torch import load_file, save_file
 
@@ -626,6 +627,14 @@ def written(base, tmp_path_factory):
     profile = training.settings(base, attention_dropout=0.25)
     training.tune(profile, out, seed=3, say=lambda line: said.append(str(line)), report_to="tensorboard")
     return out, profile, said
+
+
+def test_a_server_of_the_model_asks_as_it_was_trained(written):
+    tokenizer = transformers.AutoTokenizer.from_pretrained(written[0])
+    two_turns = encode.encode_dialogue(tiny.ROWS[1], tokenizer, "lima").input_ids
+    asked = tokenizer.apply_chat_template(tiny.ROWS[1]["messages"][:3], add_generation_prompt=True)["input_ids"]
+    assert asked == two_turns[: len(asked)]
+    assert tokenizer.decode(two_turns[len(asked) :]) == " Yes, a little.</s>"
 
 
 def test_the_manifest_tells_recipe_data_versions_commit_losses_speed_and_memory(written):

@@ -40,7 +40,7 @@ Continue = Callable[[int, str], str | None]  # (index, first reply) -> text that
 @dataclass(frozen=True)
 class Completion:
     text: str  # the reply, without the end token
-    finish: str  # "stop" (the model ended its turn), "length" (cut at the limit), or a server's own reason
+    finish: str  # "stop" (the model ended its turn), "length" (cut at the limit), "too long", or a server's own reason
     prompt_tokens: int
     tokens: int  # generated in the first stage
     continued: str = ""  # what followed the text that `then` added
@@ -51,16 +51,37 @@ def user(text: str) -> Messages:
     return [{"role": "user", "content": text}]
 
 
-def frame(messages: Messages) -> str:
+def frame(messages: Messages, end: str = "") -> str:
     """The prompt of the paper's Figure 2: system line, USER/ASSISTANT turns, open at the assistant's.
+
+    `end`: the model's end token, which closes each turn of the assistant as it does in the training text.
 
     >>> frame(user("Can brain cells move?"))
     'Below is a chat between a user and an AI assistant.\\nUSER: Can brain cells move?\\nASSISTANT:'
     """
     lines = [SYSTEM]
     for message in messages:
-        lines.append(f"{'USER' if message['role'] == 'user' else 'ASSISTANT'}: {message['content'].strip()}")
+        mine = message["role"] == "assistant"
+        lines.append(f"{'ASSISTANT' if mine else 'USER'}: {message['content'].strip()}{end if mine else ''}")
     return "\n".join([*lines, "ASSISTANT:"])
+
+
+TEMPLATE = (  # `frame` for servers; a system message takes the place of the fixed line
+    "{% if messages[0]['role'] == 'system' %}{{ messages[0]['content'] | trim }}{% else %}" + SYSTEM + "{% endif %}"
+    "{% for message in messages %}"
+    "{% if message['role'] == 'user' %}{{ '\nUSER: ' + message['content'] | trim }}"
+    "{% elif message['role'] == 'assistant' %}{{ '\nASSISTANT: ' + message['content'] | trim + eos_token }}"
+    "{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '\nASSISTANT:' }}{% endif %}"
+)
+
+
+def chat_template(tokenizer: Any) -> str:
+    """The chat template (Jinja) that asks as `frame` does; saved with a tuned model, every server asks it as we do.
+
+    Servers add no BOS of their own behind a template, so it holds one where the tokenizer would add it.
+    """
+    bos = tokenizer("x").input_ids[0] == tokenizer.bos_token_id
+    return ("{{ bos_token }}" if bos else "") + TEMPLATE
 
 
 class LocalChat:
@@ -87,7 +108,7 @@ class LocalChat:
         `then(index, reply)` may name a text with which the *same* assistant turn goes on; the model then
         writes up to `then_tokens` more, without reading its prompt twice.
         """
-        prompts = [self.tokenizer(frame(m)).input_ids for m in conversations]
+        prompts = [self.tokenizer(frame(m, self.tokenizer.eos_token or "")).input_ids for m in conversations]
         room = max_tokens + then_tokens + (TRIGGER if then else 0)
         limit = getattr(self.model.config, "max_position_embeddings", None) or float("inf")
         waiting = deque()
@@ -223,6 +244,8 @@ class EndpointChat:
     """Completions from an OpenAI-compatible server (OpenAI, vLLM, `transformers serve`).
 
     Key and address come from OPENAI_API_KEY and OPENAI_BASE_URL unless given; they are never written anywhere.
+    `prompt`: "chat" asks through /v1/chat/completions, in the server's own template; "frame" through /v1/completions,
+    word for word as `LocalChat` does, and may go on in the same turn.
     `price`: USD per million tokens read and written, `max_usd`: the cap; `meter` counts both as answers come.
     `requests_per_minute`, `tokens_per_minute`: the provider's limits; `timeout`: seconds a request may be silent.
     """
@@ -236,6 +259,7 @@ class EndpointChat:
         concurrency: int = 8,
         timeout: float = 120.0,
         *,
+        prompt: str = "chat",
         price: endpoint.Price | None = None,
         max_usd: float | None = None,
         requests_per_minute: float | None = None,
@@ -243,6 +267,7 @@ class EndpointChat:
         first_pause: float = 0.5,
     ) -> None:
         self.model, self.concurrency, self.timeout, self.first_pause = model, concurrency, timeout, first_pause
+        self.prompt = prompt
         self.name = os.path.basename(model) if os.path.isabs(model) else model  # a folder's path is nobody's business
         self.base_url = base_url or os.environ.get("OPENAI_BASE_URL")
         self.meter = endpoint.Meter(endpoint.price_of(model, self.base_url, price), max_usd)
@@ -270,7 +295,7 @@ class EndpointChat:
         then_tokens: int = 0,
         temperature: float = 0.0,
     ) -> Iterator[tuple[int, Completion]]:
-        """As `LocalChat.complete`; a server cannot go on in its own turn, so `then` becomes a new user turn.
+        """As `LocalChat.complete`; with prompt "chat" a server cannot go on in its own turn: `then` is a new user turn.
 
         When something ends the work early (a refused key, the cap, Ctrl-C), answers that are already under way
         are still waited for and yielded, because they are paid for; then the reason is raised.
@@ -281,13 +306,10 @@ class EndpointChat:
 
         def work(i: int) -> None:
             try:
-                first = self._ask(conversations[i], max_tokens, temperature, stop)
-                more = then(i, first.text) if then else None
-                if more is not None:
-                    reply = {"role": "assistant", "content": first.text}
-                    turns = [*conversations[i], reply, *user(more.strip())]
-                    first = replace(first, continued=self._ask(turns, then_tokens, temperature, stop).text)
-                finished.put((i, first, None))
+                ask = self._framed if self.prompt == "frame" else self._chatted
+                asking = (max_tokens, temperature, stop), (then_tokens, temperature, stop)
+                go_on = (lambda text: then(i, text)) if then else (lambda text: None)
+                finished.put((i, ask(conversations[i], go_on, *asking), None))
             except BaseException as error:
                 stop.set()  # at once: what the others have not begun is not begun any more
                 finished.put((i, None, error))
@@ -318,11 +340,45 @@ class EndpointChat:
             stop.set()
             pool.shutdown(cancel_futures=True)
 
-    def _ask(self, messages: Messages, max_tokens: int, temperature: float, stop: threading.Event) -> Completion:
+    def _chatted(
+        self, messages: Messages, go_on: Callable[[str], str | None], stage1: tuple, stage2: tuple
+    ) -> Completion:
+        """Both stages as turns of a chat."""
+        first = self._ask(messages, *stage1)
+        if first.finish == "too long" or (more := go_on(first.text)) is None:
+            return first
+        turns = [*messages, {"role": "assistant", "content": first.text}, *user(more.strip())]
+        return replace(first, continued=self._ask(turns, *stage2).text)
+
+    def _framed(
+        self, messages: Messages, go_on: Callable[[str], str | None], stage1: tuple, stage2: tuple
+    ) -> Completion:
+        """Both stages as one text that is continued, stopped where `LocalChat` stops."""
+        if len(messages) > 1:
+            raise UserError("only the model's tokenizer knows how a turn ends: use --prompt chat for several turns")
+        prompt = frame(messages)
+        first = self._ask(prompt, *stage1, until="\nUSER:")
+        if cut := NEW_TURN.search(first.text):
+            first = replace(first, text=first.text[: cut.start("cut")], finish="stop")
+        reply = replace(first, text=first.text.strip())
+        if first.finish == "too long" or (more := go_on(first.text)) is None:
+            return reply
+        second = self._ask(prompt + first.text + more, *stage2).text
+        cut = LINE_END.search(second)
+        return replace(reply, continued=second[: cut.start("cut")] if cut else second)
+
+    def _ask(
+        self,
+        asked: Messages | str,
+        max_tokens: int,
+        temperature: float,
+        stop: threading.Event,
+        until: str | None = None,
+    ) -> Completion:
         """One answer, paid for at most once: reserve its price, keep the pace, ask until there is an answer."""
         import openai
 
-        size = endpoint.at_most([m["content"] for m in messages])
+        size = endpoint.at_most([asked] if isinstance(asked, str) else [m["content"] for m in asked])
         for tries in range(1, self.TRIES + 1):
             stop.wait(self.pace.seconds_to_wait(size + max_tokens))
             reserved = self.meter.reserve(size, max_tokens)
@@ -331,7 +387,11 @@ class EndpointChat:
                 if stop.is_set():
                     raise _Stopped
                 sent = self.parameters(max_tokens, temperature)
-                reply = self.client.chat.completions.create(model=self.model, messages=messages, **sent)
+                if isinstance(asked, str):
+                    sent |= {"stop": [until]} if until else {}
+                    reply = self.client.completions.create(model=self.model, prompt=asked, **sent)
+                else:
+                    reply = self.client.chat.completions.create(model=self.model, messages=asked, **sent)
                 completion = read_reply(reply)
                 usage = (completion.prompt_tokens, completion.tokens)
                 unknown = usage == (0, 0)
@@ -341,8 +401,14 @@ class EndpointChat:
                 status, code, message = error.status_code, error.code or error.type, error.message
                 if code == "content_filter":  # some servers filter the question, with a 400
                     return Completion("", "content_filter", 0, 0)
+                if status == 400 and _TOO_LONG.search(f"{code} {message}"):
+                    return Completion("", "too long", 0, 0)
                 if status == 400 and self.adapt(error, sent):
                     continue
+                if status == 404 and isinstance(asked, str):
+                    raise UserError(
+                        f"the server completes no text with {self.name!r}: check --model, or use --prompt chat"
+                    ) from None
                 wait = _retry_after(error.response)
             except openai.APIConnectionError as error:
                 status, code, message, wait = None, None, str(error), None
@@ -404,6 +470,11 @@ def _first_interrupt(call: Callable[[], None]) -> Iterator[None]:
         signal.signal(signal.SIGINT, usual)
 
 
+_TOO_LONG = re.compile(  # OpenAI's code; vLLM's two messages; llama.cpp's type
+    r"context_length_exceeded|maximum context length|longer than the maximum model length|exceed_context_size"
+)
+
+
 class _Stopped(Exception):
     """This answer was not begun, because the work ended early."""
 
@@ -418,9 +489,13 @@ def read_reply(reply: Any) -> Completion:
     counts = (usage.prompt_tokens or 0, usage.completion_tokens or 0) if usage else (0, 0)
     if not hasattr(reply, "choices") or getattr(reply, "error", None):  # some servers send errors with status 200
         raise ValueError("not a chat completion")
-    if not reply.choices or reply.choices[0].message is None:
+    if not reply.choices:
         return Completion("", "empty", *counts)
     choice = reply.choices[0]
+    if isinstance(getattr(choice, "text", None), str):  # of /v1/completions: as it came, to be gone on from
+        return Completion(choice.text, choice.finish_reason or "stop", *counts)
+    if choice.message is None:
+        return Completion("", "empty", *counts)
     text = choice.message.content or getattr(choice.message, "refusal", None) or ""
     finish = "refusal" if not choice.message.content and text else (choice.finish_reason or "stop")
     return Completion(text.strip(), finish, *counts)

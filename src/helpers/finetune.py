@@ -19,6 +19,7 @@ from typing import Any
 from filelock import SoftFileLock, Timeout
 
 from . import memory, models, provenance
+from .chat import chat_template
 from .encode import IGNORED, Encoded, check_rows, encode_dialogue, encode_rows, segments
 from .errors import UserError
 from .profiles import Profile
@@ -266,6 +267,7 @@ def _save(trainer: Any, tokenizer: Any, out: Path, manifest: dict[str, Any], mai
         trainer.save_model(str(temporary))  # gathers what FSDP has spread
     if main:
         (temporary / "training_args.bin").unlink(missing_ok=True)  # pickled, and in the manifest anyway
+        tokenizer.chat_template = chat_template(tokenizer)  # a server asks as the model was trained
         tokenizer.save_pretrained(temporary)
         if (logs := Path(trainer.args.output_dir) / "runs").is_dir():
             shutil.copytree(logs, temporary / "runs")
@@ -288,6 +290,7 @@ def merge(profile: Profile, adapter: Path, out: Path) -> Path:
     merged = model.merge_and_unload()
     with models.quiet_transformers():
         merged.save_pretrained(out)
+        tokenizer.chat_template = chat_template(tokenizer)
         tokenizer.save_pretrained(out)
     manifest = json.loads((adapter / "manifest.json").read_text())
     (out / "manifest.json").write_text(json.dumps(manifest | {"merged": True}, indent=1))
