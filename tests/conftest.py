@@ -10,7 +10,8 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imported: no test may ask the hub
 
 REAL_DATA = Path(os.environ.get("SPT_DATA") or Path(__file__).parents[2] / "shared" / "data")
-SETTINGS = ("SPT_DATA", "SPT_UNCHECKED", "OPENAI_API_KEY", "OPENAI_BASE_URL", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+SETTINGS = ("SPT_DATA", "SPT_UNCHECKED", "SPT_UNSANDBOXED", "OPENAI_API_KEY", "OPENAI_BASE_URL")
+SETTINGS += ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 @pytest.fixture(autouse=True)

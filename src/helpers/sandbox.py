@@ -11,15 +11,16 @@ random token that only the checker and this process have seen.
 Both live in a sandbox (bubblewrap, or `unshare` and the mounts of `_confine`): own process tree,
 no network, empty environment, system folders and the base Python read-only, no home folder, one
 small tmpfs to write to. The worker may start neither processes nor threads, and its time, memory
-and file size are limited.
+and file size are limited. This holds for an ordinary user as for root.
 
 What it does not stop: a flaw in the kernel; a candidate that redefines a helper which the tests
 call by name (`poly` in HumanEval/32); as root under bubblewrap (used only where `unshare` fails),
 memory taken through a nested user namespace until the time is up. Candidates get the standard
-library only; an answer that is not plain data (a Decimal, a generator) fails. `unsandboxed=True`
-where no isolation works keeps the two processes and the limits, but the candidate then has your
-own rights: it can read and delete your files, use the network, leave processes behind and, if it
-sets out to, forge a verdict.
+library only; an answer that is not plain data (a Decimal, a generator) fails.
+
+Where no isolation works, nothing runs, unless somebody says `--unsandboxed` and has read MEANING.
+That keeps the two processes, the limits, the empty environment and the temporary folder, but the
+candidate then has your own rights; if it sets out to, it can also forge a verdict.
 """
 
 from __future__ import annotations
@@ -42,10 +43,20 @@ import threading
 import types
 from dataclasses import dataclass
 
+from .errors import UserError
+
 SCRATCH = 16 << 20  # bytes of the candidate's /tmp, and of the largest file it may write
 PROBE = "def one(): return 1\ndef check(candidate): assert candidate() == 1\ncheck(one)\n"
 # Not sys.executable: in a virtual environment that points at packages which are not shown inside.
 PYTHON = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
+SAID = "SPT_UNSANDBOXED"  # set by `--unsandboxed`: an environment variable, because a lesson's kernel inherits it
+MEANING = (
+    "--unsandboxed: no sandbox works on this machine, so the programs that the model writes for HumanEval will run "
+    "with your own rights. They can read, change and delete your files, use the network and leave processes behind; "
+    "nobody has read them before. Only their time is limited, and outside Windows their memory and the size of a "
+    "file; they start in a temporary folder with an empty environment, so keys in your environment are not handed on. "
+    "Do this on a machine or in a container that you can afford to lose."
+)
 
 
 @dataclass(frozen=True)
@@ -56,8 +67,15 @@ class Outcome:
     reason: str
 
 
-class SandboxMissing(Exception):
+class SandboxMissing(UserError):
     """No isolation works on this machine, and `unsandboxed` was not asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no sandbox works here for model-written code: install bubblewrap (Linux: apt-get "
+            "install bubblewrap), or pass --unsandboxed to run it with your own rights, files and "
+            "network, under time and memory limits only"
+        )
 
 
 @functools.cache
@@ -71,21 +89,33 @@ def available() -> str | None:
     return next((kind for kind, tool in tools if shutil.which(tool) and _run(kind, PROBE, 10, 256).passed), None)
 
 
+def allow_unsandboxed() -> str:
+    """What `--unsandboxed` does, in this process and those it starts; returns what the user must be told.
+
+    Where isolation works it changes nothing.
+    """
+    if kind := available():
+        return f"--unsandboxed changes nothing here: candidates run under {kind}"
+    os.environ[SAID] = "1"
+    return MEANING
+
+
+def permitted() -> bool:
+    """Whether `run` would run a candidate: isolation works here, or the user has said `--unsandboxed`."""
+    return available() is not None or os.environ.get(SAID) == "1"
+
+
 def run(program: str, timeout: float = 10.0, memory_mb: int = 512, unsandboxed: bool = False) -> Outcome:
     """Score one program: prompt + completion + the problem's tests + `check(entry_point)`.
 
     `timeout` is wall time in seconds, for loading and testing together; `memory_mb` is address
     space. Isolation is used wherever it works, whatever `unsandboxed` says. Raises SandboxMissing
-    where there is none and `unsandboxed` is False, ValueError without a top-level `def check(`.
+    where there is none and neither `unsandboxed` nor `allow_unsandboxed` permits to go on, ValueError
+    without a top-level `def check(`.
     """
-    kind = available()
-    if kind is None and not unsandboxed:
-        raise SandboxMissing(
-            "no sandbox works here for model-written code: install bubblewrap (Linux: apt-get "
-            "install bubblewrap), or pass --unsandboxed to run it with your own rights, files and "
-            "network, under time and memory limits only"
-        )
-    return _run(kind, program, timeout, memory_mb)
+    if not (unsandboxed or permitted()):
+        raise SandboxMissing
+    return _run(available(), program, timeout, memory_mb)
 
 
 def _run(kind: str | None, program: str, timeout: float, memory_mb: int) -> Outcome:
