@@ -432,8 +432,8 @@ def test_scoring_a_folder_writes_the_table_that_it_shows(course, capsys):
     lines = (course / "out" / "scores.csv").read_text().splitlines()
     assert lines[0].startswith("arm,seed,benchmark,n,correct,accuracy,unparsed,low,high,random")
     assert sorted(tuple(line.split(",")[:4]) for line in lines[1:]) == [
-        ("base", "0", "gsm8k", "2"),
-        ("base", "0", "strategyqa", "2"),
+        ("tiny", "0", "gsm8k", "2"),
+        ("tiny", "0", "strategyqa", "2"),
     ]
     shown = capsys.readouterr().out
     assert all(name in shown for name in ("gsm8k", "strategyqa"))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import pytest
 import tiny
@@ -145,6 +146,117 @@ def test_both_rules_stand_side_by_side_and_what_was_cut_is_counted(profile, tmp_
     assert (row.tokens, row.cut) == (16.0, 0.4)
 
 
+class Talker:
+    """Two turns: answers every conversation, and remembers all of them."""
+
+    name = "talker"
+
+    def __init__(self, fails_at=None):
+        self.heard, self.fails_at = [], fails_at
+
+    def complete(self, conversations, max_tokens, then=None, then_tokens=0):
+        for i, messages in enumerate(conversations):
+            if len(self.heard) == self.fails_at:
+                raise UserError("the server is gone")
+            self.heard.append((messages, max_tokens, then and then(i, "one stage: (C)")))
+            text = "one stage: (C)" if len(messages) == 1 else ROLE + " two turns: (D)"
+            yield i, Completion(text, "stop", 5, 3, " the same turn: (B)." if self.heard[-1][2] else "")
+
+
+def test_stage_2_goes_on_or_is_a_new_turn_or_is_left_out_and_each_way_has_answers_of_its_own(tmp_path):
+    talker, read = Talker(), {}
+    for stage2 in ("continue", "turn", "none"):
+        settings = profiles.get("cpu", stage2=stage2, stage1_tokens=40)
+        for _ in range(2):
+            score.score(settings, talker, tmp_path, "base", 0, ["openbookqa", "humaneval"], 2, say=lambda _: None)
+        answers = score.read_csv(tmp_path / "answers.csv").query("benchmark == 'openbookqa'")
+        read[stage2] = list(answers.prediction)
+    assert read == {"continue": ["B", "B"], "turn": ["D", "D"], "none": ["C", "C"]}
+    # two of each benchmark at first; then the two with options in two turns; then the same in one stage; no code again
+    assert [(len(m), then) for m, _, then in talker.heard] == [
+        *[(1, benchmarks.get("openbookqa").STAGE2)] * 2,
+        *[(1, None)] * 4,
+        *[(3, None)] * 2,
+        *[(1, None)] * 2,
+    ]
+    messages, room, _ = talker.heard[6]
+    assert room == 40  # of a first stage: a tuned model may open the turn with a role
+    assert messages[1] == {"role": "assistant", "content": "one stage: (C)"}
+    assert messages[2]["content"] == "Therefore, among A through D, the answer is"
+
+
+def test_a_first_stage_is_kept_when_the_second_fails_and_not_asked_again(tmp_path):
+    settings = profiles.get("cpu", stage2="turn")
+    scored = lambda chat, out: score.score(settings, chat, out, "base", 0, ["date"], 4, say=lambda _: None)  # noqa: E731
+    broken, rest, whole = Talker(fails_at=5), Talker(), Talker()
+    with pytest.raises(UserError, match="gone"):
+        scored(broken, tmp_path / "a")
+    scored(rest, tmp_path / "a")
+    scored(whole, tmp_path / "b")
+    assert [len(m) for m, *_ in broken.heard + rest.heard] == [1, 1, 1, 1, 3, 3, 3, 3]
+    for name in ("scores.csv", "answers.csv", "generations/base-seed0/date.jsonl"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_an_unknown_stage_2_is_refused():
+    with pytest.raises(UserError, match="choose continue, turn, none"):
+        profiles.get("cpu", stage2="twice")
+
+
+def test_a_question_that_stands_twice_in_a_benchmark_is_asked_once(profile, tmp_path, monkeypatch):
+    rows = benchmarks.get("gsm8k").rows("packaged", 3)
+    monkeypatch.setattr(benchmarks.get("gsm8k"), "rows", lambda *_: [*rows, rows[0] | {"question_id": "again"}])
+    chat = Fake()
+    table = score.score(profile, chat, tmp_path, "base", 0, ["gsm8k"], say=lambda _: None)
+    assert chat.asked == 3 and table.n[0] == 4
+
+
+def test_a_folder_that_scored_another_model_under_this_name_is_refused(profile, tmp_path):
+    first, second = Fake(), Fake()
+    second.name = "another"
+    scored = lambda chat, arm: score.score(profile, chat, tmp_path, arm, 0, ["date"], 2, say=lambda _: None)  # noqa: E731
+    scored(first, "base")
+    before = (tmp_path / "scores.csv").read_bytes()
+    with pytest.raises(UserError, match=r"base-seed0 holds the answers of fake, not of another: .*--arm"):
+        scored(second, "base")
+    assert second.asked == 0 and (tmp_path / "scores.csv").read_bytes() == before
+    scored(second, "other")
+    scored(first, "base")
+    assert (first.asked, second.asked) == (2, 2)
+    shutil.rmtree(tmp_path / "generations" / "base-seed0")  # as the refusal says
+    scored(second, "base")
+    assert second.asked == 4
+
+
+def test_several_baselines_stand_in_one_table_behind_our_arms(profile, tmp_path):
+    for arm in ("zephyr", "role", "gpt-4o-mini", "base"):
+        score.score(profile, Fake(), tmp_path, arm, 0, ["date", "mmlu"], 2, say=lambda _: None)
+    scores = score.read_csv(tmp_path / "scores.csv")
+    assert list(scores.arm) == [a for a in ("base", "role", "gpt-4o-mini", "zephyr") for _ in range(2)]
+    assert list(scores.benchmark) == ["mmlu", "date"] * 4
+
+
+def test_the_papers_row_stands_beside_an_arm_where_there_is_one():
+    mistral, llama = profiles.get("a100"), profiles.get("a100", model="meta-llama/Llama-2-7b-hf")
+    assert score.paper_row("role", mistral) == "Mistral-Role" and score.paper_row("role", llama) == "Llama-Role"
+    assert score.paper_row("Llama-2-7b-chat-hf", mistral) == score.paper_row("base", llama) == "Llama-Chat"
+    assert score.paper_row("gpt-3.5-turbo-0125", mistral) == "ChatGPT"
+    assert score.paper_row("Mistral-7B-Instruct-v0.2", llama) == "Mistral-Instruct"
+    assert score.paper_row("zephyr-7b-beta", mistral) is None
+
+
+def test_progress_tells_the_rate_and_the_time_left(profile, tmp_path, monkeypatch):
+    clock, said = iter(range(0, 1000, 2)), []
+    monkeypatch.setattr(score.time, "monotonic", lambda: next(clock))  # two seconds an answer
+    score.score(profile, Fake(), tmp_path, "base", 0, ["date"], 10, say=said.append)
+    assert said[1:] == [
+        "  3 of 10 questions, 0.5/s, 14 s left",
+        "  6 of 10 questions, 0.5/s, 8 s left",
+        "  9 of 10 questions, 0.5/s, 2 s left",
+        "  10 of 10 questions, 0.5/s",
+    ]
+
+
 def test_a_file_of_an_older_run_is_read_and_gains_the_new_columns(profile, tmp_path):
     score.score(profile, Fake(), tmp_path, "lima", 0, ["gsm8k"], limit=3, say=lambda _: None)
     whole = {n: (tmp_path / n).read_bytes() for n in ("scores.csv", "answers.csv")}
@@ -161,7 +273,10 @@ def test_a_file_of_an_older_run_is_read_and_gains_the_new_columns(profile, tmp_p
 def test_the_arm_is_read_from_the_model_folder(tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps({"arm": "role", "seed": 2}))
     assert score.arm_of(str(tmp_path)) == ("role", 2)
-    assert score.arm_of("some/model") == ("base", 0)
+    own = profiles.get("a100")
+    assert score.arm_of(own.model, own) == score.arm_of(f"/models/{own.model}", own) == ("base", 0)
+    assert score.arm_of("mistralai/Mistral-7B-Instruct-v0.2", own) == ("Mistral-7B-Instruct-v0.2", 0)
+    assert score.arm_of("role-seed3", own) == ("role", 3)  # as a server may call a tuned model
 
 
 def test_missing_scores_say_what_to_do(tmp_path):

@@ -6,13 +6,18 @@ A mistake of the user is one line on stderr and exit code 2; a failure in the wo
 from __future__ import annotations
 
 import os
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .errors import UserError
+
+if TYPE_CHECKING:
+    from .endpoint import Bill
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -20,6 +25,18 @@ Profile_ = Annotated[str, typer.Option("--profile", help="cpu, qlora or a100")]
 Out = Annotated[Path | None, typer.Option("--out", help="folder for the results")]
 BaseUrl = Annotated[str | None, typer.Option("--base-url", help="an OpenAI-compatible server")]
 Model = Annotated[str | None, typer.Option("--model", help="a model's name or folder")]
+Unsandboxed = Annotated[
+    bool, typer.Option("--unsandboxed", help="where no sandbox works, run HumanEval's programs with your own rights")
+]
+
+Concurrency = Annotated[int, typer.Option(min=1, help="requests at the same time")]
+Timeout = Annotated[float, typer.Option(min=1, help="seconds that a request may be silent")]
+Rpm = Annotated[float | None, typer.Option(min=0.1, help="requests a minute, as the provider allows")]
+Tpm = Annotated[float | None, typer.Option(min=1, help="tokens a minute, as the provider allows")]
+Price = Annotated[str | None, typer.Option(help="READ,WRITTEN in USD per million tokens; goes before our table")]
+MaxCost = Annotated[float | None, typer.Option(min=0, help="USD this call of the command may spend")]
+Yes = Annotated[bool, typer.Option("--yes", help="agree to the price where nobody can type")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="say what it would cost, ask nobody, write nothing")]
 
 
 @app.command()
@@ -35,12 +52,21 @@ def run_(
     profile: Profile_ = "cpu",
     lessons: Annotated[str | None, typer.Option(help="numbers, such as 01,03")] = None,
     out: Out = None,
+    unsandboxed: Unsandboxed = False,
 ) -> None:
     """Execute lessons with papermill and write the report."""
     from . import course
 
+    if unsandboxed:
+        _tell_unsandboxed()
     report = course.run_lessons(profile, lessons, out)
     print(f"open {os.path.relpath(report)} in a browser")
+
+
+def _tell_unsandboxed() -> None:
+    from . import sandbox
+
+    print(sandbox.allow_unsandboxed(), file=sys.stderr)
 
 
 @app.command()
@@ -63,25 +89,20 @@ def annotate(
     ] = "packaged",
     base_url: BaseUrl = None,
     model: Model = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="requests at the same time")] = 8,
-    timeout: Annotated[float, typer.Option(min=1, help="seconds that a request may be silent")] = 120.0,
-    rpm: Annotated[float | None, typer.Option(min=0.1, help="requests a minute, as the provider allows")] = None,
-    tpm: Annotated[float | None, typer.Option(min=1, help="tokens a minute, as the provider allows")] = None,
-    price: Annotated[
-        str | None, typer.Option(help="READ,WRITTEN in USD per million tokens; goes before our table")
-    ] = None,
-    max_cost: Annotated[float | None, typer.Option(min=0, help="USD this call of the command may spend")] = None,
+    concurrency: Concurrency = 8,
+    timeout: Timeout = 120.0,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
+    price: Price = None,
+    max_cost: MaxCost = None,
     batch: Annotated[
         bool, typer.Option("--batch", help="the provider's Batch API: half the price, within a day")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="agree to the price where nobody can type")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="say what it would cost, ask nobody, write nothing")
-    ] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Write LIMA-Role: our own annotations for questions we know, a server for the others."""
     from . import annotate as annotate_
-    from . import endpoint
     from .batch import BatchChat
     from .chat import EndpointChat
     from .data import lima, source_for
@@ -103,8 +124,13 @@ def annotate(
     if dry_run:
         print(annotate_.plan(dialogues, out, chat, packaged=packaged))
         return
+    annotate_.annotate(dialogues, out, chat, packaged=packaged, approve=_approval(yes))
 
-    def approve(bill: endpoint.Bill) -> None:
+
+def _approval(yes: bool) -> Callable[[Bill], None]:
+    """Asks whoever sits there to agree to a bill, unless `--yes` has."""
+
+    def approve(bill: Bill) -> None:
         if not bill.usd_at_most or yes:
             return
         if not sys.stdin.isatty():
@@ -113,7 +139,7 @@ def annotate(
             )
         typer.confirm("ask?", abort=True)
 
-    annotate_.annotate(dialogues, out, chat, packaged=packaged, approve=approve)
+    return approve
 
 
 def _price(text: str | None) -> tuple[float, float] | None:
@@ -215,31 +241,75 @@ def merge(
 
 @app.command()
 def score(
-    model: Annotated[str, typer.Option(help="a tuned model's folder, a hub name, or a name the server knows")],
+    model: Annotated[
+        str, typer.Option(help="base, a folder (tuned or not), a hub name, or the name that the server knows it by")
+    ],
     benchmarks: Annotated[str, typer.Option(help="names, such as mmlu,gsm8k, or all")],
     out: Annotated[Path, typer.Option("--out", help="folder for the results")],
     limit: Annotated[
         int | None, typer.Option(min=1, help="questions a benchmark; default: the profile's number")
     ] = None,
     profile: Profile_ = "cpu",
+    arm: Annotated[
+        str | None, typer.Option(help="its name in the table; default: the tuned arm, base, or the model's short name")
+    ] = None,
+    stage2: Annotated[
+        str | None, typer.Option(help="continue (the same turn), turn (a new one of the user), or none")
+    ] = None,
     base_url: BaseUrl = None,
+    prompt: Annotated[
+        str, typer.Option(help="for a server: frame (the paper's prompt, as in training) or chat (its own template)")
+    ] = "frame",
+    concurrency: Concurrency = 8,
+    timeout: Timeout = 120.0,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
+    price: Price = None,
+    max_cost: MaxCost = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    unsandboxed: Unsandboxed = False,
 ) -> None:
     """Score a model on benchmarks; the table goes to the screen and to scores.csv."""
     from . import benchmarks as benchmarks_
-    from . import profiles
+    from . import profiles, sandbox
     from . import score as score_
-    from .chat import EndpointChat
+
+    if unsandboxed:
+        _tell_unsandboxed()
 
     names = list(benchmarks_.BENCHMARKS) if benchmarks == "all" else [b.strip() for b in benchmarks.split(",")]
-    settings = profiles.get(profile)
+    settings = profiles.get(profile, **({"stage2": stage2} if stage2 else {}))
     for name in names:
         benchmarks_.get(name)
-    score_.questions(settings, names, limit)  # bad data is told before a model is loaded
-    chat = EndpointChat(model, base_url) if base_url else score_.local_chat(settings, model)
-    arm, seed = score_.arm_of(model)
+    if prompt not in ("frame", "chat"):
+        raise UserError(f"unknown --prompt {prompt!r}: choose frame or chat")
+    if prompt == "chat" and not base_url:
+        raise UserError("--prompt chat is for a server: give its address with --base-url")
+    if arm and not re.fullmatch(r"[\w.+-]+", arm):
+        raise UserError(f"--arm {arm!r} is to name a folder: use letters, digits, dots and dashes")
+    model = settings.model if model == "base" else model
+    own_arm, seed = score_.arm_of(model, settings)
+    folder = score_.generations(out, arm or own_arm, seed)
+    if "humaneval" in names and benchmarks != "all" and not sandbox.permitted():
+        raise sandbox.SandboxMissing  # asked for by name, it is refused rather than left out
+    rows = score_.questions(settings, names, limit)  # bad data is told before a model is loaded
+    if base_url:
+        limits = {"requests_per_minute": rpm, "tokens_per_minute": tpm, "max_usd": max_cost, "price": _price(price)}
+        options = {"base_url": base_url, "prompt": prompt, "concurrency": concurrency, "timeout": timeout}
+        chat = score_.endpoint_chat(model, **options, **limits)
+        bill = score_.plan(settings, chat, rows, folder)
+        if dry_run:
+            print(bill)
+            return
+    elif dry_run:
+        print(f"{model}: {sum(map(len, rows.values())):,} questions, asked on this machine")
+        return
+    else:
+        chat = score_.local_chat(settings, model)
     out.mkdir(parents=True, exist_ok=True)
-    table = score_.score(settings, chat, out, arm, seed, names, limit)
-    print(table.to_string(index=False))
+    table = score_.score(settings, chat, out, arm or own_arm, seed, names, limit, approve=_approval(yes))
+    print(score_.shown(table, settings))
 
 
 @app.command(hidden=True)

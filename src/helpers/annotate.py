@@ -197,12 +197,7 @@ def _bill(missing: dict[Dialogue, int], n: int, chat: EndpointChat | BatchChat |
         )
     if chat is None:
         return endpoint.Bill("nobody", 0, 0, 0, 0.0, 0.0, None, (0.0, 0.0))
-    price = chat.meter.price
-    if price is None:
-        raise UserError(
-            f"no price is known for {chat.name!r} on that server: give --price READ,WRITTEN in USD per million tokens "
-            "(0,0 for a server of your own)"
-        )
+    price = endpoint.need_price(chat.meter.price, chat.name)
     under_way = chat.under_way() if isinstance(chat, BatchChat) else set()
     prompts = {d: user(roles.annotation_prompt(d.question)) for d in missing}
     if under_way:

@@ -46,6 +46,16 @@ def price_of(model: str, base_url: str | None = None, given: Price | None = None
     return None
 
 
+def need_price(price: Price | None, model: str) -> Price:
+    """The price, or UserError where none is known."""
+    if price is None:
+        raise UserError(
+            f"no price is known for {model!r} on that server: give --price READ,WRITTEN in USD per million tokens "
+            "(0,0 for a server of your own)"
+        )
+    return price
+
+
 def cost(price: Price, read: int, written: int) -> float:
     """USD for so many tokens read and written."""
     return (read * price[0] + written * price[1]) / 1e6

