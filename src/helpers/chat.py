@@ -122,46 +122,54 @@ class LocalChat:
         self._check_attention(len(waiting[0].prompt) + room)
         from .slots import Slots  # torch is loaded by who needs it
 
-        slots, rows, eos = Slots(self.model), [], _end_tokens(self.model, self.tokenizer)
+        slots, eos = Slots(self.model), _end_tokens(self.model, self.tokenizer)
         shared = _common([row.prompt[:-1] for row in waiting])  # the system line, at least
+        rows: list[_Row] = []  # in the order of the slots: those that write, then those that have something to read
+        writing = 0
         while waiting or rows:
             width = room + max(len(row.prompt) for row in [*rows, *list(waiting)[:1]])
             allowed = max(1, min(self.batch_size, self.batch_tokens // width))
-            free = min(allowed - len(rows), len(waiting))
-            if free > 0 and (not rows or free >= allowed // 8 or free == len(waiting)):
+            free = max(0, min(allowed - len(rows), len(waiting)))
+            if not writing or len(rows) - writing + free > allowed // 8:  # a few at a time are read faster than one
                 slots.fit(len(rows) + free, width)
-                self._read(slots, rows, [waiting.popleft() for _ in range(free)], shared)
-            chosen = slots.forward(0, [[row.feed.popleft()] for row in rows], [row.length for row in rows])
-            for row, token in zip(rows, chosen.argmax(-1).tolist()):
-                row.length += 1
-                if not row.feed:
-                    row.take(token, eos, self.tokenizer)
-            for k in reversed(range(len(rows))):
+                if free and not rows and shared:
+                    slots.forward(0, [waiting[0].prompt[:shared]], [0])
+                slots.copy(0, range(len(rows), len(rows) + free), shared)
+                rows.extend(waiting.popleft().begin(shared) for _ in range(free))
+                self._read(slots, rows, writing)
+                writing = len(rows)
+            chosen = slots.forward(0, [row.feed for row in rows[:writing]], [row.length for row in rows[:writing]])
+            for k, token in reversed(list(enumerate(chosen.argmax(-1).tolist()))):
                 row = rows[k]
-                if row.finish is None or self._goes_on(row, then, then_tokens):
+                row.take(token, eos, self.tokenizer)
+                if row.finish is None:
                     continue
-                yield row.index, row.reply
-                if (last := rows.pop()) is not row:  # the last row moves into the gap
-                    rows[k] = last
-                    slots.copy(len(rows), [k], last.length)
+                writing -= 1  # the last row that writes takes the place of this one
+                other, rows[k] = rows[writing], rows[writing]
+                if self._goes_on(row, then, then_tokens):
+                    slots.swap(k, writing, max(row.length, other.length))
+                    rows[writing] = row
+                else:
+                    yield row.index, row.reply
+                    slots.copy(writing, [k], other.length)
+                    slots.copy(len(rows) - 1, [writing], rows[-1].length)
+                    rows[writing] = rows[-1]
+                    rows.pop()
 
-    def _read(self, slots: Any, rows: list[_Row], new: list[_Row], shared: int) -> None:
-        """Bring prompts, all but their last token, into the cache behind `rows`; what they share is read once."""
-        first = len(rows)
-        if shared and not rows:
-            slots.forward(0, [new[0].prompt[:shared]], [0])
-        if shared:
-            slots.copy(0, range(first, first + len(new)), shared)
-        rows.extend(new)
-        while new:
-            size = max(1, READ_TOKENS // len(new[0].prompt))  # the longest comes first
-            group, new = new[:size], new[size:]
-            parts = [row.prompt[shared:-1] for row in group]
-            if parts[0]:
-                slots.forward(first, parts, [shared] * len(parts))
+    def _read(self, slots: Any, rows: list[_Row], first: int) -> None:
+        """Bring what the rows from `first` on have to read, all but its last token, into the cache."""
+        while first < len(rows):
+            longest, last = len(rows[first].feed), first + 1
+            most = max(1, READ_TOKENS // longest)
+            while last < min(len(rows), first + most) and longest <= 2 * len(rows[last].feed) <= 4 * longest:
+                last += 1
+            group = rows[first:last]
+            if longest > 1:
+                slots.forward(first, [row.feed[:-1] for row in group], [row.length for row in group])
             for row in group:
-                row.length = len(row.prompt) - 1
-            first += len(group)
+                row.length += len(row.feed) - 1
+                row.feed = row.feed[-1:]
+            first = last
 
     def _goes_on(self, row: _Row, then: Continue | None, then_tokens: int) -> bool:
         """Take down what a row has written in a stage that is over; whether it begins another one."""
@@ -178,7 +186,7 @@ class LocalChat:
             raise ValueError(f"stage 2 begins with at most {TRIGGER} tokens, these are {len(added)}")
         held = row.length - len(row.prompt)  # tokens of the answer that are in the cache
         row.length -= max(0, held - len(row.written))  # what was cut off is forgotten
-        row.feed = deque([*row.written[held:], *added])
+        row.feed = [*row.written[held:], *added]
         row.written, row.finish, row.limit, row.stop = [], None, then_tokens, LINE_END
         return True
 
@@ -199,20 +207,23 @@ class _Row:
     prompt: list[int]
     limit: int
     length: int = 0  # tokens in the cache
+    feed: list[int] = field(default_factory=list)  # tokens to read before it can write
     written: list[int] = field(default_factory=list)  # in this stage
     stop: re.Pattern = NEW_TURN
     finish: str | None = None
     reply: Completion | None = None  # what the stages that are over have brought
 
-    def __post_init__(self) -> None:
-        self.feed = deque(self.prompt[-1:])  # tokens that the model has still to read, one a step
+    def begin(self, shared: int) -> _Row:
+        self.length, self.feed = shared, self.prompt[shared:]
+        return self
 
     def take(self, token: int, eos: set[int], tokenizer: Any) -> None:
+        self.length += 1
         if token in eos:
             self.finish = "stop"
             return
         self.written.append(token)
-        self.feed.append(token)
+        self.feed = [token]
         if self.stop.search(tokenizer.decode(self.written[-12:])):
             self.written, self.finish = self.written[: _before(tokenizer, self.written, self.stop)], "stop"
         elif len(self.written) == self.limit:

@@ -67,8 +67,15 @@ class Slots(Cache):
     @torch.inference_mode()
     def copy(self, source: int, targets: Sequence[int], length: int) -> None:
         """Write the first `length` positions of row `source` into other rows."""
-        for kept in (*self.keys, *self.values):
-            kept[list(targets), :, :length] = kept[source, :, :length]
+        targets = [t for t in targets if t != source]
+        for kept in (*self.keys, *self.values) if targets else ():
+            kept[targets, :, :length] = kept[source, :, :length]
+
+    @torch.inference_mode()
+    def swap(self, a: int, b: int, length: int) -> None:
+        """Let two rows change places, with their first `length` positions."""
+        for kept in (*self.keys, *self.values) if a != b else ():
+            kept[[a, b], :, :length] = kept[[b, a], :, :length]
 
     @torch.inference_mode()
     def fit(self, rows: int, width: int) -> None:
