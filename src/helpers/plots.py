@@ -14,11 +14,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from . import stats
-
 COLOURS = {"base": "#777777", "lima": "#0072B2", "role": "#D55E00"}
 LABELS = {"base": "base (not tuned)", "lima": "LIMA", "role": "LIMA-Role"}
 INK = "#222222"
+PAGE = 6.6  # inches: fits a notebook; on a phone's 380 pixels text of 10 points is still 8 pixels high
 
 
 def use_style() -> None:
@@ -120,93 +119,148 @@ def benchmark_scores(scores: pd.DataFrame) -> Figure:
     return figure
 
 
-def domains(answers: pd.DataFrame, first: str = "lima", second: str = "role") -> Figure:
-    """The paper's Figure 3: MMLU accuracy by domain for two arms with intervals; right, the paired difference."""
-    table = domain_table(answers, first, second)
+def domains(table: pd.DataFrame, first: str = "lima", second: str = "role") -> Figure:
+    """The paper's Figure 3 from `domains.table`: accuracy of two arms with intervals; right, the paired difference."""
     y = np.arange(len(table))[::-1]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 5.2), sharey=True, width_ratios=(1.25, 1))
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(PAGE, 1.6 + 0.42 * len(table)), sharey=True, width_ratios=(1.2, 1)
+    )
     for offset, arm in ((0.16, first), (-0.16, second)):
         low, high = table[f"{arm}_low"], table[f"{arm}_high"]
         left.hlines(y + offset, 100 * low, 100 * high, color=COLOURS[arm], linewidth=2.2, alpha=0.55)
-        left.plot(100 * table[arm], y + offset, "o", color=COLOURS[arm], label=LABELS[arm], markersize=7)
-    left.axvline(25, color=INK, linestyle=":", linewidth=1.2)
-    left.text(25.8, -0.75, "random guessing", fontsize=8.5, va="bottom")
-    left.set_yticks(y, [f"{d}  (n={n})" for d, n in zip(table.index, table.n)])
-    left.set(xlabel="accuracy (%)", xlim=(-2, 102), ylim=(-0.8, len(table) - 0.4), title="Accuracy, 95 % interval")
-    left.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncols=2, fontsize=9)
+        left.plot(100 * table[arm], y + offset, "o", color=COLOURS[arm], label=LABELS[arm], markersize=6.5)
+    left.axvline(25, color=INK, linestyle=":", linewidth=1.4, label="guessing")
+    left.set_yticks(
+        y, [f"{name.replace('_', ' ')}\nn = {n}" for name, n in zip(table.index, table.n)], linespacing=0.95
+    )
+    left.set(xlabel="accuracy (%)", xlim=(-3, 103), ylim=(-0.6, len(table) - 0.4), title="Accuracy")
     right.axvline(0, color=INK, linewidth=1)
     right.hlines(y, 100 * table.low, 100 * table.high, color=INK, linewidth=2.2, alpha=0.45)
     right.plot(100 * table.difference, y, "D", color=INK, markersize=6)
-    right.set(xlabel=f"{LABELS[second]} minus {LABELS[first]} (points)", title="Paired difference")
+    right.set(xlabel="points", title=f"{LABELS[second]} − {LABELS[first]}")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=10.5)
     return figure
 
 
-def domain_table(answers: pd.DataFrame, first: str = "lima", second: str = "role") -> pd.DataFrame:
-    """By MMLU domain: n, accuracy of both arms with Wilson intervals, paired difference with bootstrap interval.
-
-    Sorted by difference, the largest first. All shares in 0..1. Seeds are pooled for the accuracies.
-    """
-    mmlu = answers[answers.benchmark == "mmlu"]
-    lines = {}
-    for domain, part in mmlu.groupby("group", sort=False):
-        grids = {
-            arm: part[part.arm == arm].pivot(index="seed", columns="question_id", values="correct").to_numpy()
-            for arm in (first, second)
-        }
-        line = {"n": grids[first].shape[1]}
-        for arm, grid in grids.items():
-            share = stats.wilson(int(grid.sum()), grid.size)
-            line |= {arm: share.estimate, f"{arm}_low": share.low, f"{arm}_high": share.high}
-        difference = stats.paired(grids[first], grids[second])
-        line |= {"difference": difference.estimate, "low": difference.low, "high": difference.high}
-        lines[domain] = line
-    return pd.DataFrame.from_dict(lines, orient="index").sort_values("difference", ascending=False, kind="stable")
-
-
 def noun_bars(counts: dict[str, Counter], top: int = 5) -> Figure:
-    """The most frequent role nouns of each domain as small bar charts: the numbers behind the clouds."""
-    figure, axes = _grid(len(counts))
-    for axis, (domain, counter) in zip(axes, counts.items()):
-        words, values = (
-            zip(*sorted(counter.most_common(top), key=lambda item: (item[1], item[0]))) if counter else ((), ())
-        )
-        axis.barh(range(len(words)), values, color=COLOURS["role"], height=0.7)
-        axis.set_yticks(range(len(words)), words, fontsize=9)
-        axis.set_title(f"{domain} (n={sum(counter.values())})", fontsize=10)
-        axis.xaxis.get_major_locator().set_params(integer=True)
-        axis.grid(axis="y", visible=False)
+    """The most frequent nouns of each group, as shares of its roles on one scale, with the counts behind them."""
+    figure, axes = _grid(len(counts), height=0.35 + 0.26 * top)
+    shares = [max(counter.values()) / counter.total() for counter in counts.values() if counter]
+    for axis, (group, counter) in zip(axes, counts.items()):
+        first = _most_frequent(counter)[:top]
+        for row, (_, count) in enumerate(first):
+            axis.barh(row, count / counter.total(), color=COLOURS["role"], height=0.72)
+            axis.text(count / counter.total(), row, f" {count}", va="center", fontsize=10)
+        axis.set_yticks(range(len(first)), [noun for noun, _ in first], fontsize=10)
+        axis.set(ylim=(top - 0.4, -0.6), xlim=(0, 1.18 * max(shares, default=1)), xticks=[])
+        axis.set_title(f"{group} · {counter.total()} roles", fontsize=11)
+        axis.spines["bottom"].set_visible(False)
+        axis.grid(visible=False)
     return figure
 
 
 def word_clouds(counts: dict[str, Counter]) -> Figure:
-    """The paper's Figure 4: one cloud a domain; size and depth of colour by frequency. The layout seed is fixed."""
-    from wordcloud import WordCloud
+    """The paper's Figure 4: one cloud a group; size and depth of colour by frequency, equal for equally frequent words.
 
-    figure, axes = _grid(len(counts))
-    for axis, (domain, counter) in zip(axes, counts.items()):
-        axis.set_title(domain, fontsize=10)
+    The layout has a fixed seed. What would not be legible is left out, the rarest first, and its number told.
+    """
+    figure, axes = _grid(len(counts), height=CLOUD[1] / CLOUD[0] * PAGE / 2 + 0.3)
+    for axis, (group, counter) in zip(axes, counts.items()):
         axis.set_axis_off()
-        if not counter:
-            axis.text(0.5, 0.5, "no role found", ha="center", va="center", color="#888888")
-            continue
-        highest = max(counter.values())
-
-        def depth(word, counter=counter, highest=highest, **_):
-            strength = 0.35 + 0.65 * counter[word] / highest
-            red, green, blue = plt.get_cmap("Oranges")(strength)[:3]
-            return f"rgb({int(255 * red)}, {int(255 * green)}, {int(255 * blue)})"
-
-        cloud = WordCloud(
-            width=520, height=340, background_color="white", prefer_horizontal=1.0, random_state=0,
-            color_func=depth, relative_scaling=0.4, min_font_size=18, max_font_size=110, margin=6,
-        )  # fmt: skip
-        axis.imshow(cloud.generate_from_frequencies(dict(counter)), interpolation="bilinear")
+        if counter:
+            cloud, left_out = _cloud(_most_frequent(counter))
+            axis.imshow(_centred(cloud.to_array()), interpolation="bilinear")
+        else:
+            axis.text(0.5, 0.5, "no role found", ha="center", va="center", color="#666666", fontsize=11)
+        more = f"+ {left_out} more" if counter and left_out else ""
+        axis.set_title(group, fontsize=11)
+        axis.set_title(more, fontsize=9, loc="right", color="#666666", fontweight="normal")
     return figure
 
 
-def _grid(cells: int, columns: int = 4) -> tuple[Figure, list]:
-    rows = -(-cells // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(10.5, 2.15 * rows + 0.3))
+CLOUD = (540, 300)  # pixels of a cloud; a phone shows them at about a third
+SMALLEST, LARGEST = 30, 84  # pixels of its letters
+
+
+def _most_frequent(counter: Counter, longest: int = 24) -> list[tuple[str, int]]:
+    """(word, count), equally frequent words by the alphabet; a word beyond `longest` letters is cut."""
+    shown: Counter = Counter()
+    for word, count in counter.items():
+        shown[word if len(word) <= longest else word[: longest - 1] + "…"] += count
+    return sorted(shown.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _cloud(words: list[tuple[str, int]]):
+    """(WordCloud, number of words left out). A word's area goes with its count, down to the smallest legible size.
+
+    wordcloud shrinks a word that finds no room, and then every later one: equal counts would look unequal. So the
+    whole cloud is laid out again, smaller, and with a word less when that does not help, until nothing was shrunk.
+    """
+    from matplotlib.font_manager import findfont
+    from wordcloud import WordCloud
+
+    shade = plt.get_cmap("Oranges")
+    strength = {word: 0.68 + 0.32 * count / words[0][1] for word, count in words}
+
+    def colour(word, **_):
+        return "rgb({}, {}, {})".format(*(int(255 * part) for part in shade(strength[word])[:3]))
+
+    for shown in range(min(len(words), 16), 0, -1):
+        for largest in range(LARGEST, SMALLEST, -6):
+            sizes = [max((count / words[0][1]) ** 0.5, SMALLEST / largest) for _, count in words[:shown]]
+            cloud = WordCloud(
+                font_path=findfont("DejaVu Sans"), width=CLOUD[0], height=CLOUD[1], background_color="white",
+                prefer_horizontal=1.0, random_state=0, color_func=colour, relative_scaling=1, margin=9,
+                max_font_size=largest, min_font_size=SMALLEST - 3, font_step=4,
+            )  # fmt: skip
+            try:
+                cloud.generate_from_frequencies(dict(zip((word for word, _ in words), sizes)))
+            except ValueError:  # not even the first word found room
+                continue
+            found = [size for _, size, *_ in cloud.layout_]
+            if len(found) == shown and all(abs(f - largest * s) <= 3 for f, s in zip(found, sizes)):
+                return cloud, len(words) - shown
+    raise ValueError(f"{words[0][0]!r} is too long for a cloud")
+
+
+def _centred(pixels: np.ndarray) -> np.ndarray:
+    """The picture [height, width, 3] with what is not white moved to its middle."""
+    inked = (pixels < 250).any(axis=2)
+    shifts = []
+    for axis in (0, 1):
+        where = np.flatnonzero(inked.any(axis=1 - axis))
+        shifts.append((pixels.shape[axis] - 1 - where[0] - where[-1]) // 2)
+    return np.roll(pixels, shifts, axis=(0, 1))
+
+
+def diversity(table: pd.DataFrame) -> Figure:
+    """Role diversity of each benchmark from `nouns.diversity`, the most diverse on top; right, its gain with interval.
+
+    Did diversity go with gain, the right panel would lean the way the left one does.
+    """
+    y = np.arange(len(table))[::-1]
+    colours = [COLOURS["lima"] if kind == "multi-domain" else COLOURS["role"] for kind in table.kind]
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(PAGE, 1.6 + 0.42 * len(table)), sharey=True, width_ratios=(1, 1.2)
+    )
+    size = int(table.roles.min()) if len(table) else 0
+    left.scatter(table["nouns at equal n"], y, c=colours, s=55, zorder=3)
+    left.set_yticks(y, [f"{name.replace('_', ' ')}\n{n} roles" for name, n in zip(table.benchmark, table.roles)])
+    left.set(xlabel=f"different nouns\namong {size} roles", title="Diversity", ylim=(-0.6, len(table) - 0.4))
+    right.axvline(0, color=INK, linewidth=1)
+    right.hlines(y, table.low, table.high, colors=colours, linewidth=2.2, alpha=0.5)
+    right.scatter(table.gain, y, c=colours, s=45, marker="D", zorder=3)
+    right.set(xlabel="LIMA-Role − LIMA (points)", title="Gain")
+    for kind, colour in (("multi-domain", COLOURS["lima"]), ("single-domain", COLOURS["role"])):
+        left.plot([], [], "o", color=colour, label=kind)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=10.5)
+    return figure
+
+
+def _grid(cells: int, height: float, columns: int = 2) -> tuple[Figure, list]:
+    """Panels of `height` inches in two columns, which a phone can show."""
+    rows = max(-(-cells // columns), 1)
+    figure, axes = plt.subplots(rows, columns, figsize=(PAGE, height * rows + 0.3))
     flat = list(np.atleast_1d(axes).ravel())
     for axis in flat[cells:]:
         axis.set_axis_off()

@@ -134,10 +134,17 @@ def parse(role_text: str | None) -> Role | None:
     return Role(match[1], match[2]) if match else None
 
 
+def condition(role_text: str | None) -> str:
+    """What became of a role prompt: "well-formed" (`parse` reads it), "malformed", or "missing" (also pandas' NA)."""
+    if not isinstance(role_text, str) or not role_text.strip():
+        return "missing"
+    return "well-formed" if parse(role_text) else "malformed"
+
+
 # A description goes on after the noun with one of these; the noun stands before it.
 _AFTER = re.compile(
-    r"\b(?:who|that|which|whose|with|of|in|for|at|from|on|to)\b(?!-)|,(?:\s+(?:an?|the|skilled|trained|experienced)\b|(?=[^,]* and ))"
-    r"|\b(?:specialis|specializ)\w+\b|\b(?:skilled|trained|experienced)\s+(?:in|at|as|with)\b"
+    r"(?<!-)\b(?:who|that|which|whose|with|of|in|for|at|from|on|to)\b(?!-)|,(?:\s+(?:an?|the|skilled|trained|experienced)\b|(?=[^,]* and ))"
+    r"|\bspeciali[sz]ing\b|\b(?:speciali[sz]ed|skilled|trained|experienced)\s+(?:in|at|as|with)\b"
 )
 
 

@@ -1,4 +1,4 @@
-"""Checks of lesson 05: head nouns, roles on topic, distinct roles."""
+"""Checks of lesson 05: head nouns, agreement beyond chance, roles on topic."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def role_noun(student: Callable[[str], str | None]) -> str:
     return "also where the lesson's own rule fails"
 
 
-# Labels of the authors: obvious cases only.
+# Labels of the authors: clear cases only.
 ON_TOPIC = {
     "math": ("mathematician", "statistician"),
     "physics": ("physicist", "astronomer"),
@@ -102,18 +102,116 @@ ELSEWHERE = {
 }
 
 
+# Written by the tuned model of a `cpu` run for our own sample questions; some are hard to judge, on purpose.
+DOZEN = (
+    ("math", "a mathematician who considers the convergence of series"),
+    ("philosophy", "a Buddhist philosopher who seeks to understand the nature of suffering"),
+    ("biology", "a genetic engineer who studies the probability of a particular gene in a population"),
+    ("psychology", "a lawyer who takes the law seriously"),
+    ("chemistry", "a chemistry student who considers the polarity of molecules and their dipole moments"),
+    ("law", "a contract lawyer who takes into account the contract's terms"),
+    ("computer science", "a spam classifier who counts emails as spam only when they are actually spam"),
+    ("economics", "a central banker who is trying to manage the money supply"),
+    ("history", "a palaeontologist who studies the fossil and the evidence"),
+    ("physics", "a physicist who considers the transmission of light through two ideal linear polarizers"),
+    (
+        "philosophy",
+        "a logic problem solver who checks the truth of the antecedent and the consequent before making a conclusion",
+    ),
+    ("physics", "a geologist who studies the sound of earthquakes"),
+)
+CLEAR = {0: True, 3: False, 5: True, 9: True}  # of the dozen; nobody labels two of these otherwise on purpose
+AFTER_WHO = {"chemistry": "a novelist who writes about a chemist", "law": "a plumber who once sued a lawyer"}
+
+
+def _kappa(first: Sequence[bool], second: Sequence[bool]) -> tuple[float, float]:
+    """(share of equal labels, Cohen's kappa; 0.0 where chance alone would always agree) (Cohen 1960)."""
+    n = len(first)
+    observed = sum(a == b for a, b in zip(first, second, strict=True)) / n
+    p, q = sum(first) / n, sum(second) / n
+    chance = p * q + (1 - p) * (1 - q)
+    return observed, (observed - chance) / (1 - chance) if chance < 1 else 0.0
+
+
 @check
-def on_topic(student: Callable[[str, str], bool]) -> str:
-    """Whether a role noun fits an MMLU domain, against labels for all ten."""
-    solved(student("history", "historian"))
-    on = {(d, w): bool(student(d, w)) for d, words in ON_TOPIC.items() for w in words}
-    general = {(d, w): bool(student(d, w)) for d in ON_TOPIC for w in ANYWHERE}
-    off = {(d, w): bool(student(d, w)) for d, words in ELSEWHERE.items() for w in words}
+def agreement(student: Callable[[Sequence[bool], Sequence[bool]], tuple[float, float]]) -> str:
+    """(share of equal labels, Cohen's kappa) of two lists of booleans."""
+
+    def asked(first: list[bool], second: list[bool]) -> tuple[float, float]:
+        try:
+            value = student(list(first), list(second))
+        except ZeroDivisionError:
+            raise Mistake(
+                "Two people who give one and the same label to everything divide you by zero: return 0.0 for kappa then."
+            ) from None
+        value = solved(value)
+        try:
+            share, kappa = (float(x) for x in value)
+        except (TypeError, ValueError):
+            raise Mistake(f"Return two numbers, the share and kappa, not {value!r:.60}.") from None
+        return share, kappa
+
+    def near(x: float, y: float) -> bool:
+        return math.isclose(x, y, abs_tol=1e-9)
+
+    first = [True] * 7 + [False] * 3
+    second = [True] * 6 + [False] + [True] * 2 + [False]  # 7 of 10 equal; p 0.7, q 0.8: chance 0.62
+    (share, kappa), (observed, wanted) = asked(first, second), _kappa(first, second)
+    expect(not near(share, 70), "Return a share (0.7), not percent.")
+    expect(not near(share, 7), "You return the number of equal labels: divide by the number of roles.")
+    expect(not near(share, 0.3), "You count where the two differ: agreement is where they are equal.")
+    expect(
+        not near(share, 0.6), "You count only where both say True. Two people also agree where both say False: 7 of 10."
+    )
+    expect(near(share, observed), f"7 of 10 labels are equal: the share is 0.7; you say {share:g}.")
+    expect(not near(kappa, share), "Your kappa is the share itself: the agreement of chance is not taken out.")
+    expect(
+        not near(kappa, (observed - 0.5) / 0.5),
+        "You take chance as one half. The two say True in 0.7 and in 0.8 of the cases, so by chance they agree more often.",
+    )
+    expect(
+        not near(kappa, (observed - 0.56) / 0.44),
+        "Chance is 0.7 x 0.8 in your formula: add the case that both say False, 0.3 x 0.2.",
+    )
+    expect(
+        not near(kappa, observed - 0.62),
+        "You subtract the agreement of chance but do not divide by what is left, 1 - p_e.",
+    )
+    expect(near(kappa, wanted), f"Here p_o is 0.7 and p_e 0.62, so kappa is {wanted:.3f}; you say {kappa:.3f}.")
+
+    turned = [not x for x in first]
+    expect(
+        near(asked(first, turned)[1], _kappa(first, turned)[1]),
+        "Two people who never agree have a kappa below zero: do not cut it off.",
+    )
+    expect(near(asked(first, first)[1], 1.0), "Whoever agrees with himself on everything has a kappa of 1.")
+    same = asked([True] * 5, [True] * 5)
+    expect(
+        math.isfinite(same[1]) and near(same[1], 0.0),
+        "Both say True to everything: chance explains that completely. Return 0.0 for kappa.",
+    )
+    return "agreement, and how much of it chance does not give; above 0.6 is usually called substantial"
+
+
+@check
+def on_topic(student: Callable[[str, str], bool], labels: Sequence[bool]) -> str:
+    """Whether a role fits an MMLU domain: the student's check against clear cases, then against the student's labels."""
+
+    def says(domain: str, noun: str) -> bool:
+        return bool(student(domain, f"a {noun} who answers with care"))
+
+    solved(student("history", "a historian who reads sources"))
+    own = _labels(solved(labels))
+    on = {(d, w): says(d, w) for d, words in ON_TOPIC.items() for w in words}
+    general = {(d, w): says(d, w) for d in ON_TOPIC for w in ANYWHERE}
+    off = {(d, w): says(d, w) for d, words in ELSEWHERE.items() for w in words}
     expect(
         not all((*on.values(), *general.values(), *off.values())),
         "You call every role on topic. A judge who accepts everything measures nothing.",
     )
     expect(any(on.values()), "You call no role on topic, not even a historian for history.")
+    fooled = [f"{text!r} for {domain}" for domain, text in AFTER_WHO.items() if student(domain, text)]
+    expect(not fooled, f"You accept {' and '.join(fooled)}: look at the role itself, not at what comes after 'who'.")
     missed = [f"{w} for {d}" for d, (w, _) in ON_TOPIC.items() if not on[d, w]]
     expect(
         not {"historian for history", "philosopher for philosophy"} & set(missed) or on["law", "lawyer"] is False,
@@ -121,7 +219,7 @@ def on_topic(student: Callable[[str, str], bool]) -> str:
         "'lawyer' has 'law' in it, 'historian' has no 'history'.",
     )
     expect(not missed, f"The domain's own profession must be on topic; yours misses: {', '.join(missed)}.")
-    expect(student("law", "Lawyer"), "'Lawyer' with a capital is refused: lower-case the noun.")
+    expect(says("law", "Lawyer"), "'a Lawyer who ...' with a capital is refused: lower-case the description.")
     broad = [f"{w} for {d}" for (d, w), said in general.items() if said]
     expect(
         len(broad) < 4,
@@ -140,44 +238,36 @@ def on_topic(student: Callable[[str, str], bool]) -> str:
         len(gaps) <= len(on) // 10 and right >= 0.9 * total,
         f"Nearly: of {len(on)} fitting roles your rule refuses {len(gaps)} ({', '.join(gaps[:4])}). Widen the lists.",
     )
-    return f"your judge agrees with {right} of {total} labels; the labels are ours, so disagree where you have a reason"
+    verdicts = [bool(student(domain, role)) for domain, role in DOZEN]
+    share, kappa = _kappa(own, verdicts)
+    differ = "; ".join(f"{role.split(' who ')[0]} for {d}" for (d, role), a, b in zip(DOZEN, own, verdicts) if a != b)
+    expect(
+        kappa > 0,
+        f"Your check and your labels agree no better than chance would (kappa {kappa:.2f}). They differ on: {differ}.",
+    )
+    always = max(sum(own), len(own) - sum(own))
+    return (
+        f"right on {right} of {total} clear cases (our labels), and in agreement with yours on {share * 12:.0f} of 12, "
+        f"kappa {kappa:.2f}; to say the same of every role would agree on {always}. Differing: {differ or 'none'}"
+    )
 
 
-@check
-def distinct_share(student: Callable[[Sequence[str | None]], float]) -> str:
-    """Different role prompts / answers; answers without a role count below the line only."""
-    value = solved(student(["[I am a chemist.]", "[I am a chemist.]", "[I am a judge.]", "[I am a poet.]"]))
+def _labels(labels: Sequence[bool]) -> list[bool]:
+    """The student's labels of DOZEN, or a Mistake."""
     try:
-        value = float(value)
-    except (TypeError, ValueError):
-        raise Mistake(f"Return one number, not {type(value).__name__}.") from None
-
-    def near(x: float) -> bool:
-        return math.isclose(value, x, abs_tol=1e-9)
-
-    expect(not near(3), "You return the number of different roles: divide by the number of answers.")
-    expect(not near(75), "Return a share (0.75), not percent.")
-    expect(not near(0.5), "You count roles that occur exactly once: one that is repeated is still one distinct role.")
-    expect(not near(0.25), "You return the share of repetitions: count the different roles instead.")
-    expect(not near(4 / 3), "The fraction is upside down: different roles above the line, answers below.")
-    expect(near(0.75), f"3 different roles in 4 answers are 0.75; you say {value:g}.")
-
-    for empty in (None, ""):
-        value = float(student(["[I am a chemist.]", "[I am a judge.]", empty, empty]))
-        expect(not near(0.75), f"{empty!r} is the absence of a role, not a third role.")
-        expect(
-            not near(1.0), f"Answers without a role ({empty!r}) count below the line: a silent model is not diverse."
-        )
-        expect(near(0.5), f"2 roles in 4 answers, two of them without a role ({empty!r}), are 0.5; you say {value:g}.")
-    value = float(student(["[I am a Chemist.]", "[I am a chemist.]"]))
-    expect(near(0.5), "'Chemist' and 'chemist' are the same role: compare in lower case.")
-    value = float(student(["[I am  a chemist.]", " [I am a\nchemist.] "]))
-    expect(near(0.5), "White space makes two of one role: join the words with single spaces before you compare.")
-    try:
-        value = float(student([]))
-    except ZeroDivisionError:
-        raise Mistake(
-            "No answers at all stop your code with a division by zero: return 0.0 for an empty list."
-        ) from None
-    expect(near(0.0), f"For an empty list return 0.0, not {value:g}.")
-    return "different roles over all answers, the silent ones included"
+        found = list(labels)
+    except TypeError:
+        raise Mistake(f"my_labels is a list of {len(DOZEN)} booleans, not {type(labels).__name__}.") from None
+    expect(len(found) == len(DOZEN), f"The table has {len(DOZEN)} roles and you give {len(found)} labels.")
+    odd = [x for x in found if not isinstance(x, bool)]
+    expect(not odd, f"Labels are True or False (no quotes), and {odd[0]!r} is neither." if odd else "")
+    expect(
+        len(set(found)) == 2,
+        f"You label all twelve {found[0]}. Then nothing can agree with you beyond chance: look again at the lawyer for "
+        "psychology and at the physicist for physics.",
+    )
+    turned = [DOZEN[i] for i, wanted in CLEAR.items() if found[i] is not wanted]
+    if len(turned) > 1:
+        named = " and ".join(f"{role.split(' who ')[0]!r} for {domain}" for domain, role in turned[:2])
+        raise Mistake(f"You label {named} the other way round than anybody would: is your list in the table's order?")
+    return found
