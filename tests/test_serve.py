@@ -1,4 +1,4 @@
-"""A real server, a real client, a real model: `annotate` against `transformers serve`."""
+"""A real server, a real client, a real model: `annotate` and `score` against `transformers serve`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers import annotate, journal, models
-from helpers.chat import EndpointChat
+from helpers import annotate, benchmarks, journal, models, profiles, score
+from helpers.chat import EndpointChat, chat_template
 from helpers.data.lima import dialogues
 
 pytestmark = pytest.mark.lessons  # loads the default model twice over: half a minute
@@ -22,12 +22,12 @@ pytestmark = pytest.mark.lessons  # loads the default model twice over: half a m
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    """`transformers serve` with the default model on a free port: (address, the model's folder)."""
+    """`transformers serve` on a free port: (address, the default model's folder)."""
     folder = models.fetch_default(lambda *_: None)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("transformers")), "serve", str(folder)]
+    command = [str(Path(sys.executable).with_name("transformers")), "serve"]
     log = tmp_path_factory.mktemp("serve") / "log"
     with log.open("w") as out:
         server = subprocess.Popen(
@@ -72,3 +72,53 @@ def test_a_real_server_annotates_and_a_second_run_asks_it_nothing(served, tmp_pa
     text = (tmp_path / "lima_role.jsonl").read_text() + "\n".join(said)
     assert os.path.dirname(folder) not in text  # no absolute path leaves the machine
     assert [json.loads(line) for line in (tmp_path / "lima_role.jsonl").read_text().splitlines()] == rows
+
+
+NAMES = ("mmlu", "strategyqa", "truthful_qa", "humaneval", "gsm8k", "date")
+
+
+@pytest.fixture(scope="module")
+def at_home(tmp_path_factory):
+    """(profile, out) of two questions of each benchmark, answered by LocalChat in float32."""
+    profile, out = profiles.get("cpu", stage1_tokens=40), tmp_path_factory.mktemp("home")
+    score.score(profile, score.local_chat(profile), out, "base", 0, NAMES, 2, say=lambda *_: None)
+    return profile, out
+
+
+def records(out, arm):
+    return [r for n in NAMES for r in journal.read(score.generations(out, arm) / f"{n}.jsonl")]
+
+
+def test_a_served_model_gives_the_answers_of_the_model_in_this_process(served, at_home, tmp_path):
+    url, folder = served
+    profile, home = at_home
+    chat = score.endpoint_chat(folder, base_url=url, concurrency=2)
+    score.score(profile, chat, tmp_path, "base", 0, NAMES, 2, say=lambda *_: None)
+    said = lambda out: [(r["prompt"], r["stage1"], r["stage2"]) for r in records(out, "base")]  # noqa: E731
+    assert said(tmp_path) == said(home)
+    mine, theirs = (score.read_csv(out / "answers.csv").drop(columns=["tokens", "finish"]) for out in (home, tmp_path))
+    assert mine.equals(theirs)
+    assert len(set(mine.prediction.dropna())) > 3 and mine.gold.nunique() > 3  # else equal answers would show little
+    assert chat.meter.calls == 2 * len(mine) - 2  # both stages, of code only the first
+    for one, other in zip(records(home, "base"), records(tmp_path, "base"), strict=True):
+        assert one["tokens"][0] == other["tokens"][0]  # one BOS or none, on both sides
+        assert 0 <= other["tokens"][1] - one["tokens"][1] <= 5  # a server counts the end token, or "\nUSER:", too
+
+
+def test_a_tuned_model_is_asked_in_our_frame_by_a_server_that_knows_only_its_chat_template(served, at_home, tmp_path):
+    url, folder = served
+    profile, home = at_home
+    tuned = tmp_path / "role-seed0"  # as finetune saves it: the same files, but for the template
+    tuned.mkdir()
+    for file in Path(folder).iterdir():
+        if file.name != "chat_template.jinja":
+            (tuned / file.name).symlink_to(file)
+    from transformers import AutoTokenizer
+
+    (tuned / "chat_template.jinja").write_text(chat_template(AutoTokenizer.from_pretrained(folder)))
+    chat = EndpointChat(str(tuned), url, concurrency=2)
+    questions = [q for n in NAMES for q in map(benchmarks.get(n).question, benchmarks.get(n).rows("packaged", 2))]
+    conversations = [[{"role": "user", "content": q}] for q in questions]
+    served_texts = [c.text for _, c in sorted(chat.complete(conversations, profile.stage1_tokens))]
+    home_texts = [r["stage1"] for r in records(home, "base")]
+    assert [t.split("\nUSER:")[0].strip() for t in served_texts] == home_texts
