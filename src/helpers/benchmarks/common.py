@@ -107,7 +107,7 @@ _CORRECTION = re.compile(
 )
 _ROLE = re.compile(r"\[This question is[^\[\]]*(?:\]|$)")  # also a second one, which roles.strip leaves
 _NEXT_TURN = re.compile(r"\n\s*(?:USER|User|Human|Question|Q)\s*:")  # the model plays the user, too
-_ASKED = re.compile(r"(?i)\bamong \(?[A-F]\)? through \(?[A-F]\)?|\((?:yes or no|arabic numerals)\)")
+_ASKED = re.compile(r"(?i)(?:\bamong )?(?<!\w)\(?[A-F]\)? through \(?[A-F]\)?(?!\w)|\((?:yes or no|arabic numerals)\)")
 _BOXED = re.compile(r"\\boxed\s*\{([^{}]*)\}")
 _WRAPPED = re.compile(r"\\(?:text(?:bf|it)?|math(?:rm|bf|it)?|operatorname)\s*\{([^{}]*)\}")
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{(\d+)\}\s*\{(\d+)\}")
