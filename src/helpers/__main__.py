@@ -312,6 +312,57 @@ def score(
     print(score_.shown(table, settings))
 
 
+@app.command()
+def judge(
+    a: Annotated[str, typer.Option("--a", help="the first arm: a model's folder, or a JSONL file of its answers")],
+    b: Annotated[str, typer.Option("--b", help="the second arm, likewise")],
+    out: Annotated[Path, typer.Option("--out", help="folder for the results: a run's, or any other")],
+    base_url: BaseUrl = None,
+    model: Annotated[str | None, typer.Option(help="the judge: a name the server knows, or a local folder")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="questions; default: all")] = None,
+    profile: Profile_ = "cpu",
+    concurrency: Concurrency = 8,
+    timeout: Timeout = 120.0,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
+    price: Price = None,
+    max_cost: MaxCost = None,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="the provider's Batch API: half the price, within a day")
+    ] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Let a model judge which of two arms answers open questions better, each pair in both orders."""
+    from . import judge as judge_
+    from . import profiles, score, verdicts
+    from .batch import BatchChat
+    from .chat import EndpointChat
+    from .data import source_for
+
+    if not model:
+        raise UserError("give --model, the judge's name (and --base-url for a server other than OpenAI's)")
+    settings = profiles.get(profile)
+    asked = judge_.questions(source_for(settings.source))[:limit]
+    arms = [judge_.answers_of(where, settings, asked, out, estimate=True) for where in (a, b)]  # is there anything?
+    if base_url is None and (Path(model).is_dir() or model == settings.model):
+        chat = score.local_chat(settings, model)
+    else:
+        limits = {"requests_per_minute": rpm, "tokens_per_minute": tpm, "max_usd": max_cost, "price": _price(price)}
+        chat = EndpointChat(model, base_url, concurrency, timeout, **limits)
+        if not dry_run:
+            chat.client  # noqa: B018  a missing key is told before a model answers for minutes
+        chat = BatchChat(chat, out) if batch else chat
+    if dry_run:
+        print(judge_.plan(judge_.pairs(arms[0][1], arms[1][1])[:limit], out, chat))
+        return
+    (first, rows_a), (second, rows_b) = (judge_.answers_of(where, settings, asked, out) for where in (a, b))
+    names = (first, second) if first != second else (f"{first} (a)", f"{second} (b)")
+    pairs = judge_.pairs(rows_a, rows_b)[:limit]
+    comparison = judge_.judge(pairs, names, out, chat, approve=_approval(yes))
+    print("\n".join(verdicts.lines(comparison)))
+
+
 @app.command(hidden=True)
 def publish(folder: Path) -> None:
     """For maintainers: a finished run's pictures to figures/, its tables to the packaged reference run."""

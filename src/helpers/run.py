@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from . import annotate, finetune, models, plots, profiles, score
+from . import annotate, finetune, judge, models, plots, profiles, score
 from .data import SAMPLES, lima, source_for
 from .errors import UserError
 from .memory import peak_gib
@@ -89,6 +89,23 @@ class Run:
     def origin(self, name: str = "answers.csv") -> str:
         """ "this run" or "the packaged reference run": where `name` is read from."""
         return "this run" if self._own_or_reference(name).parent == self.folder else "the packaged reference run"
+
+    def judged(self, a: str = "lima", b: str = "role", seed: int = 0) -> tuple[list[judge.Pair], judge.Comparison, str]:
+        """Open answers of two arms, the verdicts on them, and whose both are: "this run" or the packaged ones.
+
+        This run's own where `python -m helpers judge` has left some for these arms, of the judge with most verdicts.
+        """
+        files = [self.folder / "generations" / f"{arm}-seed{seed}" / "open.jsonl" for arm in (a, b)]
+        if all(file.is_file() for file in files):
+            pairs = judge.pairs(*map(judge.load_answers, files))
+            verdicts = judge.read(self.folder)
+            judges = {record["judge"] for record in verdicts.values()}
+            found = {name: sum(k in verdicts for p in pairs for k in judge.keys(name, p).values()) for name in judges}
+            if any(found.values()):
+                name = max(sorted(found), key=found.get)
+                return pairs, judge.compare(pairs, (a, b), name, verdicts), "this run"
+        pairs = judge.packaged_pairs(a, b)
+        return pairs, judge.judge(pairs, (a, b), self.folder), "the packaged answers and verdicts"
 
     def _own_or_reference(self, name: str) -> Path:
         own = self.folder / name

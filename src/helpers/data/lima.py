@@ -72,13 +72,15 @@ def openings(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def open_questions(source: str) -> list[dict[str, Any]]:
-    """Open-ended questions, {"id", "question"}: LIMA's 300 test prompts, or 24 of ours."""
+    """Open-ended questions, {"id", "question"}: LIMA's 300 test prompts ("local", "hub"), 24 of ours, or a JSONL file's."""
     if source == "packaged":
         path = SAMPLES / "open_questions.jsonl"
     elif source == "local":
         path = local_folder() / "lima" / "test.jsonl"
-    else:
+    elif source == "hub":
         path = _from_hub("test.jsonl")
+    else:
+        path = Path(source)
     questions = []
     for number, row in enumerate(read_jsonl(path, required=("conversations",)), 1):
         turns = row["conversations"]
