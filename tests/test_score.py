@@ -3,6 +3,9 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import tiny
@@ -90,6 +93,21 @@ def test_a_killed_scoring_goes_on_where_it_stopped_and_ends_with_the_same_files(
     assert rest.asked == 4
     for name in ("scores.csv", "answers.csv", "generations/base-seed0/mmlu.jsonl"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_model_killed_at_5_instants_is_asked_nothing_twice_and_ends_with_the_files_of_an_undisturbed_run(tmp_path):
+    script = Path(__file__).with_name("killed_scoring.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path), "5"], capture_output=True, text=True, timeout=500
+    )
+    assert done.returncode == 0, done.stderr[-2000:]  # it looks after what is asked
+    killed = json.loads((tmp_path / "killed.json").read_text())
+    assert len(killed["progress"]) >= 5 and any(0 < n < 94 for n in killed["progress"]), killed
+    names = ["scores.csv", "answers.csv", *(f"generations/base-seed0/{n}.jsonl" for n in ("mmlu", "gsm8k", "date"))]
+    for run in range(1, killed["runs"] + 1):
+        for name in names:
+            whole = (tmp_path / "undisturbed" / name).read_bytes()
+            assert (tmp_path / f"killed-{run}" / name).read_bytes() == whole, name
 
 
 def test_a_real_model_scored_twice_gives_the_same_files_to_the_letter(tmp_path):

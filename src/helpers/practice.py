@@ -126,7 +126,8 @@ class PracticeServer:
         self._server.server_close()
 
     def _answer(self, handler: Any, body: dict[str, Any]) -> None:
-        question = body["messages"][-1]["content"].rsplit("\nQ: ", 1)[-1].strip()
+        text = body["prompt"] if "prompt" in body else body["messages"][-1]["content"]
+        question = text.rsplit("\nQ: ", 1)[-1].strip()
         with self._lock:
             mood = self.mood(question, self.asked[question])
             self.asked[question] += 1

@@ -22,7 +22,7 @@ from typing import Any
 
 import pandas as pd
 
-from . import benchmarks, endpoint, journal, models, paper, roles, sandbox, stats
+from . import benchmarks, endpoint, journal, models, paper, sandbox, stats, strategies
 from .chat import Completion, EndpointChat, LocalChat, Messages, frame, user
 from .data import source_for
 from .errors import UserError
@@ -43,7 +43,8 @@ def local_chat(profile: Profile, name: str | Path | None = None) -> LocalChat:
     model, tokenizer = models.load(profile, name)
     precision = "nf4" if profile.quantized else profile.dtype
     suffix = "" if precision == "float32" else f" in {precision}"
-    return LocalChat(model, tokenizer, models.fingerprint(name) + suffix, profile.generation_batch)
+    size, tokens = profile.generation_batch, profile.generation_tokens
+    return LocalChat(model, tokenizer, models.fingerprint(name) + suffix, size, tokens)
 
 
 def endpoint_chat(model: str, **options: Any) -> EndpointChat:
@@ -105,6 +106,10 @@ class Question:
 def protocol(profile: Profile, chat: Any) -> str:
     """The stage 2 that is possible: a server that is asked through its chat template cannot go on in its own turn."""
     framed = getattr(chat, "prompt", "frame") == "frame"
+    if framed and profile.stage2 == "turn" and isinstance(chat, EndpointChat):
+        raise UserError(
+            "only the model's tokenizer knows how a turn ends: on a server, use --prompt chat for two turns"
+        )
     return "turn" if profile.stage2 == "continue" and not framed else profile.stage2
 
 
@@ -283,9 +288,9 @@ def grade(arm: str, seed: int, rows: dict[str, list], records: dict[str, list]) 
     lines = []
     for name, benchmark_rows in rows.items():
         for row, record in zip(benchmark_rows, records[name], strict=True):
-            role, free = roles.strip(record["stage1"])
+            role, free = strategies.strip(record["stage1"], arm)
             two_stages = benchmarks.get(name).STAGE2 and record["stage2"] is not None
-            text = roles.strip(record["stage2"])[1] if two_stages else free
+            text = strategies.strip(record["stage2"], arm)[1] if two_stages else free
             (prediction, correct), (first, first_correct) = _marks(name, row, text)
             known = (arm, seed, name, row["question_id"], benchmarks.get(name).group(row))
             contract = (prediction, benchmarks.get(name).gold(row), correct, role)

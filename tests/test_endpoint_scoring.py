@@ -1,0 +1,418 @@
+"""Scoring a model behind a server: priced, capped, resumable, and asked word for word as in this process."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+
+import pytest
+import tiny
+
+from helpers import benchmarks, journal, practice, profiles, score
+from helpers.__main__ import main
+from helpers.chat import EndpointChat, chat_template, frame, user
+from helpers.errors import UserError
+from helpers.practice import PracticeServer
+
+SOON = 60.0
+TRIGGER = benchmarks.get("openbookqa").STAGE2
+CHAT = ("--prompt", "chat", "--benchmarks", "openbookqa,humaneval")
+
+
+def openbook(n: int) -> list[str]:
+    return [benchmarks.get("openbookqa").question(r) for r in benchmarks.get("openbookqa").rows("packaged", n)]
+
+
+@pytest.fixture
+def talks(monkeypatch):
+    """A server's mood that thinks, and answers (B) when it is asked for its choice."""
+
+    def reply(question):
+        return 200, practice.completion("The answer is (B)." if question.startswith("Therefore") else "Hm."), {}
+
+    monkeypatch.setitem(practice.MOODS, "talks", reply)
+    return "talks"
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """Runs `score` on a server: (exit code, lines told, error)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(EndpointChat, "TRIES", 3)
+
+    def run(server, *more, out="out"):
+        url = server if isinstance(server, str) else server.url
+        options = ("--model", "m", "--base-url", url, "--limit", "3", "--out", out, *more)
+        code = main(["score", *map(str, options)])
+        told, error = capsys.readouterr()
+        assert "Traceback" not in error and len(error.splitlines()) == (code != 0), error
+        return code, told.splitlines(), error
+
+    return run
+
+
+def conversations(server) -> Counter:
+    """How often each conversation (or text) was sent."""
+    return Counter(json.dumps(body.get("prompt") or body["messages"]) for body in server.requests)
+
+
+def files(folder) -> dict:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+# --- two turns, journalled ------------------------------------------------------------------------
+
+
+def test_a_chat_model_is_scored_in_two_turns_and_asked_nothing_twice(command, talks, tmp_path):
+    with PracticeServer(talks) as server:
+        code, told, _ = command(server, *CHAT, "--arm", "somebody")
+        assert code == 0
+        assert (
+            told[1]
+            == "to ask of m: 9 calls, about 1,690 tokens to read and 948 to write; price 0 (no cap)"[:17] + told[1][17:]
+        )
+        assert told[1].startswith("to ask of m: 9 calls, ") and told[1].endswith("price 0 (no cap)")
+        assert sorted(Counter(len(body["messages"]) for body in server.requests).items()) == [(1, 6), (3, 3)]
+        assert set(conversations(server).values()) == {1}
+        first = files(tmp_path / "out")
+        assert command(server, *CHAT, "--arm", "somebody")[0] == 0
+        assert len(server.requests) == 9 and files(tmp_path / "out") == first
+    answers = score.read_csv(tmp_path / "out" / "answers.csv")
+    assert set(answers.arm) == {"somebody"}
+    assert answers[answers.benchmark == "openbookqa"].prediction.tolist() == ["B"] * 3
+    turns = next(body["messages"] for body in server.requests if len(body["messages"]) == 3)
+    assert [m["role"] for m in turns] == ["user", "assistant", "user"]
+    assert turns[1]["content"] == "Hm." and turns[2]["content"] == TRIGGER.strip()
+
+
+def test_the_table_shows_the_papers_row_beside_chatgpt(command, talks):
+    with PracticeServer(talks) as server:
+        code, told, _ = command(server, *CHAT[:2], "--benchmarks", "openbookqa", "--model", "gpt-3.5-turbo-0125")
+    assert code == 0 and told[0].startswith("gpt-3.5-turbo-0125-seed0: 3 questions")
+    assert told[-2].endswith("paper: ChatGPT") and told[-1].split()[0] == "openbookqa" and told[-1].endswith("81.6")
+
+
+# --- money ----------------------------------------------------------------------------------------
+
+
+def test_a_paid_model_is_told_its_price_first_and_asked_only_with_consent(command, talks, tmp_path):
+    with PracticeServer(talks) as server:
+        price = ("--price", "10,30")
+        code, told, error = command(server, *CHAT, *price)
+        assert code == 2 and "USD: add --yes to agree (and --max-cost for a cap)" in error
+        code, dry, _ = command(server, *CHAT, *price, "--dry-run", out="dry")
+        assert code == 0 and dry == [told[1]] and "9 calls" in dry[0] and "10 and 30 USD per million" in dry[0]
+        assert not server.requests and not (tmp_path / "dry").exists()
+        code, told, _ = command(server, *CHAT, *price, "--yes")
+        assert code == 0 and len(server.requests) == 9
+    assert any(line.startswith("asked m: 9 calls, 2,700 tokens read, 360 written, 0.0378 USD") for line in told)
+
+
+def test_a_server_of_unknown_price_is_not_asked(command):
+    code, _, error = command("http://nowhere.invalid/v1", *CHAT)
+    assert code == 2 and error.startswith("no price is known for 'm' on that server: give --price READ,WRITTEN")
+
+
+def test_the_bill_counts_every_call_and_its_worst_case_holds(talks, tmp_path):
+    settings, names = profiles.get("cpu"), ["openbookqa", "gsm8k", "humaneval"]
+    with PracticeServer(talks) as server:
+        chat = score.endpoint_chat("m", base_url=server.url, prompt="chat", price=(1.0, 1.0))
+        rows = score.questions(settings, names, 4)
+        bill = score.plan(settings, chat, rows, tmp_path / "journals")
+        assert not (tmp_path / "journals").exists()
+        score.answer(settings, chat, rows, tmp_path / "journals", say=lambda _: None)
+        assert bill.calls == len(server.requests) == 20
+        sent = sum(len(m["content"].encode()) for body in server.requests for m in body["messages"])
+        allowed = sum(body["max_tokens"] for body in server.requests)
+    assert bill.usd < bill.usd_at_most
+    assert bill.usd_at_most >= (sent / 3.5 + allowed) / 1e6  # no text has a token for fewer than 3 bytes or so
+    done = score.plan(settings, chat, rows, tmp_path / "journals")
+    assert (done.calls, done.usd_at_most) == (0, 0)
+
+
+def test_after_the_first_turns_only_the_second_ones_are_on_the_bill(talks, tmp_path):
+    settings = profiles.get("cpu")
+    rows = score.questions(settings, ["openbookqa"], 4)
+    later = lambda q, nth: "wrong key" if q.startswith("Therefore") else talks  # noqa: E731
+    with PracticeServer(later) as server:
+        chat = score.endpoint_chat("m", base_url=server.url, prompt="chat", concurrency=1)
+        with pytest.raises(UserError, match="refused the API key"):
+            score.answer(settings, chat, rows, tmp_path, say=lambda _: None)
+        assert score.plan(settings, chat, rows, tmp_path).calls == 4
+        assert [r.get("stage2") for r in journal.read(tmp_path / "openbookqa.jsonl")] == [None] * 4
+
+
+def test_the_cap_ends_scoring_with_one_line_and_a_larger_one_goes_on(command, talks, tmp_path):
+    paid = (*CHAT, "--price", "10,30", "--yes", "--concurrency", "1")
+    with PracticeServer(talks) as server:
+        code, _, error = command(server, *paid, "--max-cost", "0.03")
+        assert code == 2 and "of at most 0.03 USD" in error and "run again with a larger --max-cost" in error
+        kept = len(server.requests)
+        assert 0 < kept < 9 and not (tmp_path / "out" / "scores.csv").exists()
+        assert command(server, *paid, "--max-cost", "5")[0] == 0
+        assert set(conversations(server).values()) == {1} and len(server.requests) == 9
+
+
+# --- servers that fail ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "mood, told",
+    [
+        ("wrong key", "the server refused the API key: check OPENAI_API_KEY"),
+        ("quota", "the account's quota is used up"),
+        ("unknown model", "the server knows no model 'm'"),
+        ("503", "the server still answers 503: run again later, nothing is lost"),
+        ("reset", "no answer from the server: check --base-url"),
+    ],
+)
+def test_a_server_that_fails_midway_is_one_line_and_the_next_run_goes_on(command, talks, tmp_path, mood, told):
+    fails = False
+
+    def script(question, nth):
+        return mood if fails and count[0] > 4 else talks
+
+    count = [0]
+    sent = PracticeServer._answer
+
+    def counted(self, handler, body):
+        count[0] += 1
+        sent(self, handler, body)
+
+    with pytest.MonkeyPatch.context() as patch, PracticeServer(script) as server:
+        patch.setattr(PracticeServer, "_answer", counted)
+        assert command(server, *CHAT, out="whole")[0] == 0
+        count[0], fails = 0, True
+        code, _, error = command(server, *CHAT, "--concurrency", "1")
+        assert code == 2 and error.startswith(told)
+        kept = {
+            r["key"]: r for n in ("openbookqa", "humaneval") for r in journal.read(journals(tmp_path) / f"{n}.jsonl")
+        }
+        assert len(kept) == 4
+        before, fails = len(server.requests), False
+        assert command(server, *CHAT)[0] == 0
+        assert len(server.requests) - before == 5  # 9 less the 4 that were kept
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+
+
+def journals(folder):
+    return score.generations(folder / "out", "m")
+
+
+def test_a_server_that_is_down_is_one_line_soon(command):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
+        began = time.monotonic()
+        code, _, error = command(url, *CHAT)
+    assert code == 2 and error.startswith("no answer from the server: check --base-url and that the server runs")
+    assert time.monotonic() - began < SOON
+
+
+def test_a_server_that_only_chats_says_how_to_ask_it(command, monkeypatch):
+    problem = practice.problem("This is a chat model and not supported in the v1/completions endpoint", None)
+    monkeypatch.setitem(practice.MOODS, "chats", lambda q: (404, problem, {}))
+    with PracticeServer("chats") as server:
+        code, _, error = command(server, "--benchmarks", "openbookqa")
+    assert (code, error) == (2, "the server completes no text with 'm': check --model, or use --prompt chat\n")
+
+
+def test_options_that_do_not_go_together_are_told(command, tmp_path):
+    with PracticeServer() as server:
+        for more, told in (
+            (("--prompt", "poem"), "unknown --prompt 'poem': choose frame or chat"),
+            (("--arm", "a/b"), "--arm 'a/b' is to name a folder"),
+            (("--stage2", "twice"), "unknown stage2 'twice': choose continue, turn, none"),
+            (("--stage2", "turn"), "only the model's tokenizer knows how a turn ends: on a server, use --prompt chat"),
+            (("--price", "cheap"), "--price 'cheap': give two numbers"),
+        ):
+            code, _, error = command(server, "--benchmarks", "openbookqa", *more)
+            assert code == 2 and error.startswith(told), error
+        assert not server.requests and not (tmp_path / "out" / "scores.csv").exists()
+    assert main(["score", "--model", "m", "--benchmarks", "date", "--out", "out", "--prompt", "chat"]) == 2
+
+
+def test_a_key_is_in_no_file_and_in_no_line(command, talks, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-9")
+    with PracticeServer({}) as server:
+        server.script = lambda q, nth: "wrong key" if q.startswith("Therefore") else talks
+        code, told, error = command(server, *CHAT)
+    assert code == 2 and "canary" not in "".join(told) + error
+    assert (tmp_path / "out").is_dir() and not any(b"canary" in content for content in files(tmp_path).values())
+
+
+# --- a text that is continued -----------------------------------------------------------------------
+
+
+def text_completion(text, finish="stop"):
+    choices = [{"index": 0, "text": text, "finish_reason": finish, "logprobs": None}]
+    usage = {"prompt_tokens": 30, "completion_tokens": 7, "total_tokens": 37}
+    body = {"id": "x", "object": "text_completion", "created": 0, "model": "m", "choices": choices, "usage": usage}
+    return 200, body, {}
+
+
+def completed(monkeypatch, stage1, stage2=" (C).\nUSER: And", finish="stop"):
+    """A mood of a server that completes texts, in which stage 1 and stage 2 are answered so."""
+    reply = lambda q: text_completion(stage2) if q.endswith("is") else text_completion(stage1, finish)  # noqa: E731
+    monkeypatch.setitem(practice.MOODS, "completes", reply)
+    return "completes"
+
+
+def test_stage_2_continues_the_very_text_of_stage_1(monkeypatch, tmp_path):
+    first = " Well,\n   it depends. \nUSER: What?\nASSISTANT: No"  # a server that does not stop where it should
+    mood = completed(monkeypatch, first, ":\n\n (C) it is.\nUSER: Next", "length")
+    settings, rows = profiles.get("cpu"), score.questions(profiles.get("cpu"), ["openbookqa"], 2)
+    with PracticeServer(mood) as server:
+        chat = score.endpoint_chat("m", base_url=server.url, concurrency=1)
+        records = score.answer(settings, chat, rows, tmp_path, say=lambda _: None)["openbookqa"]
+    one, two = server.requests[:2]
+    question = openbook(1)[0]
+    assert one["prompt"] == records[0]["prompt"] == frame(user(question))
+    assert two["prompt"] == frame(user(question)) + " Well,\n   it depends. " + TRIGGER
+    assert (one["max_tokens"], one["temperature"], one["stop"]) == (64, 0, ["\nUSER:"])
+    assert (two["max_tokens"], two["temperature"]) == (8, 0) and "stop" not in two
+    assert records[0]["stage1"] == "Well,\n   it depends." and records[0]["stage2"] == ":\n\n (C) it is."
+    assert records[0]["finish"] == "stop"  # it came to its own end, then went on as the user
+
+
+@pytest.mark.parametrize(
+    "message, code",
+    [
+        ("This model's maximum context length is 4096 tokens. However, you requested 5000 output tokens", None),
+        ("The decoder prompt (length 5000) is longer than the maximum model length of 4096.", None),
+        ("Too many tokens", "context_length_exceeded"),
+    ],
+)
+def test_a_prompt_longer_than_the_servers_context_is_counted_as_cut_and_the_rest_goes_on(
+    monkeypatch, tmp_path, message, code
+):
+    long = openbook(3)[1]
+    fine = completed(monkeypatch, " So.")
+    monkeypatch.setitem(practice.MOODS, "too long", lambda q: (400, practice.problem(message, code), {}))
+    with PracticeServer(lambda q, nth: "too long" if long in q else fine) as server:
+        chat = score.endpoint_chat("m", base_url=server.url)
+        table = score.score(profiles.get("cpu"), chat, tmp_path, "m", 0, ["openbookqa"], 3, say=lambda _: None)
+        assert len(server.requests) == 5  # no second stage for that one
+    assert table.cut[0] == 0.3333 and table.unparsed[0] == 1 and table.n[0] == 3
+    assert score.read_csv(tmp_path / "answers.csv").finish.tolist() == ["stop", "too long", "stop"]
+
+
+def test_another_400_is_no_long_prompt(monkeypatch, tmp_path):
+    with PracticeServer("bad request") as server:
+        chat = score.endpoint_chat("m", base_url=server.url)
+        with pytest.raises(UserError, match=r"the server refused a request \(400\)"):
+            score.score(profiles.get("cpu"), chat, tmp_path, "m", 0, ["openbookqa"], 3, say=lambda _: None)
+
+
+def test_one_stage_asks_once_and_reads_the_free_answer(monkeypatch, tmp_path):
+    mood = completed(monkeypatch, " I say (D).")
+    with PracticeServer(mood) as server:
+        chat = score.endpoint_chat("m", base_url=server.url)
+        settings = profiles.get("cpu", stage2="none")
+        score.score(settings, chat, tmp_path, "m", 0, ["openbookqa"], 3, say=lambda _: None)
+        assert len(server.requests) == 3
+    assert score.read_csv(tmp_path / "answers.csv").prediction.tolist() == ["D"] * 3
+
+
+def test_a_served_folder_is_named_by_its_weights_and_shows_no_path(tmp_path):
+    one, other = tiny.save(tmp_path / "role-seed1"), tiny.save(tmp_path / "b" / "role-seed1", seed=1)
+    names = [score.endpoint_chat(str(f), base_url="http://127.0.0.1:9/v1").name for f in (one, other)]
+    assert names[0] != names[1] and all(n.startswith("role-seed1@") and n.endswith(", served") for n in names)
+    assert str(tmp_path) not in "".join(names)
+    assert score.endpoint_chat("org/name", base_url="http://127.0.0.1:9/v1").name == "org/name"
+
+
+@pytest.mark.parametrize("bos", [False, True])
+def test_the_chat_template_of_a_tuned_model_renders_our_frame(bos):
+    tokenizer = tiny.tokenizer(bos)
+    tokenizer.chat_template = chat_template(tokenizer)
+    talk = [*user(" Is it raining? "), {"role": "assistant", "content": " No.\n"}, *user("{{ And now }}?")]
+    for messages in (talk[:1], talk):
+        ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True)["input_ids"]
+        assert ids == tokenizer(frame(messages, tokenizer.eos_token)).input_ids
+    assert ids.count(tokenizer.eos_token_id) == 1 and ids.count(tokenizer.bos_token_id) == bos
+    system = [{"role": "system", "content": "Be brief."}, *talk[:1]]
+    assert tokenizer.apply_chat_template(system, tokenize=False).endswith("Be brief.\nUSER: Is it raining?")
+
+
+# --- a process that is killed -----------------------------------------------------------------------
+
+
+def start(server, out, *more):
+    command = ["score", "--model", "m", "--base-url", server.url, *CHAT[:2], "--benchmarks", "openbookqa", "--out", out]
+    return subprocess.Popen(
+        [sys.executable, "-m", "helpers", *map(str, command), "--limit", "12", "--concurrency", "3", *more],
+        cwd=out.parent,
+        env=os.environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def end(process):
+    try:
+        out, err = process.communicate(timeout=SOON)
+    finally:
+        process.kill()
+    return process.returncode, out, err
+
+
+def kept(out) -> set[str]:
+    """The conversations whose answers are in the journal."""
+    done = set()
+    for record in journal.read(score.generations(out, "m") / "openbookqa.jsonl"):
+        talk = [*user(record["prompt"]), {"role": "assistant", "content": record["stage1"]}, *user(TRIGGER.strip())]
+        done |= {json.dumps(talk[:1])} | ({json.dumps(talk)} if "stage2" in record else set())
+    return done
+
+
+def test_killed_at_5_instants_nothing_kept_is_asked_again_and_the_files_are_those_of_an_undisturbed_run(
+    tmp_path, talks, monkeypatch
+):
+    allowed = threading.Semaphore(0)  # answers that the server may give
+
+    def gated(question):
+        allowed.acquire(timeout=SOON)
+        return practice.MOODS[talks](question)
+
+    monkeypatch.setitem(practice.MOODS, "gated", gated)
+    with PracticeServer(talks) as server:
+        assert end(start(server, tmp_path / "whole"))[0] == 0
+        assert len(server.requests) == 24
+    out, dice = tmp_path / "killed", random.Random(3)
+    with PracticeServer("gated") as server:
+        for _ in range(5):
+            before, asked = kept(out), len(server.requests)
+            process = start(server, out)
+            allowed.release(4)
+            deadline = time.monotonic() + SOON
+            while len(kept(out)) < len(before) + 3:
+                assert process.poll() is None and time.monotonic() < deadline, "it did not keep what it was told"
+                time.sleep(0.002)
+            time.sleep(dice.uniform(0, 0.02))
+            process.kill()
+            process.communicate()
+            assert process.returncode == -signal.SIGKILL
+            sent = {json.dumps(body["messages"]) for body in server.requests[asked:]}
+            assert not before & sent, "an answer that was kept has been asked again"
+            allowed.release(1000)  # for those who wait for the dead process
+            time.sleep(0.1)
+            while allowed.acquire(blocking=False):
+                pass
+        before, asked = kept(out), len(server.requests)
+        assert 12 < len(before) < 24, "the kills came in both stages"
+        allowed.release(1000)
+        code, _, error = end(start(server, out))
+        assert (code, error) == (0, "")
+        assert len(server.requests) - asked == 24 - len(before)
+    assert files(out) == files(tmp_path / "whole")
