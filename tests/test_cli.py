@@ -439,6 +439,26 @@ def test_scoring_a_folder_writes_the_table_that_it_shows(course, capsys):
     assert all(name in shown for name in ("gsm8k", "strategyqa"))
 
 
+@pytest.mark.parametrize("gone", [("tokenizer.json",), ("tokenizer.json", "tokenizer_config.json")])
+def test_a_model_without_a_tokenizer_is_told(refused, course, capsys, gone):
+    tiny.save(course / "tiny")
+    capsys.readouterr()
+    for name in gone:
+        (course / "tiny" / name).unlink()
+    line = refused(*SCORE, "--model", "./tiny", "--benchmarks", "gsm8k", "--limit", "2")
+    assert line.startswith("tiny holds no tokenizer that can be read: copy the tokenizer files of its base model there")
+
+
+@pytest.mark.parametrize("damage", ["changed", "re-ordered"])
+def test_a_damaged_data_file_is_told_before_a_model_is_loaded(refused, course, monkeypatch, real_data, damage):
+    lines = (real_data / "gsm8k" / "test.jsonl").read_text().splitlines()
+    lines = [lines[0].replace("16", "17", 1), *lines[1:]] if damage == "changed" else lines[::-1]
+    (course / "data" / "gsm8k").mkdir(parents=True)
+    (course / "data" / "gsm8k" / "test.jsonl").write_text("\n".join(lines) + "\n")
+    monkeypatch.setenv("SPT_DATA", str(course / "data"))
+    assert "gsm8k/test.jsonl" in refused(*SCORE, "--model", "no/such/model", "--benchmarks", "gsm8k", "--limit", "2")
+
+
 # --- the folder of a run ------------------------------------------------------------------------
 
 

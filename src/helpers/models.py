@@ -145,6 +145,13 @@ def load(profile: Profile, name: str | None = None, dtype: str | None = None) ->
     with quiet_transformers():
         try:
             tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
+        except (OSError, ValueError) as error:
+            if not Path(where).is_dir():
+                raise UserError(f"could not load {name or profile.model!r}: check the name or the network") from error
+            raise UserError(
+                f"{Path(where).name} holds no tokenizer that can be read: copy the tokenizer files of its base model there"
+            ) from error
+        try:
             model = AutoModelForCausalLM.from_pretrained(base, **options)
         except (OSError, ValueError, SafetensorError) as error:  # missing, of an unknown kind, damaged
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
