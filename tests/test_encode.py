@@ -170,7 +170,7 @@ def trained_text(encoded, tokenizer):
 def test_exactly_the_answers_the_role_prompt_and_the_end_tokens_are_trained(bos, design):
     tokenizer = tiny.tokenizer(bos)
     for row in tiny.ROWS:
-        role = roles.render(**encode._descriptions(row), design=design)
+        role = roles.render(row["role"]["question_description"], row["role"]["role_description"], design)
         answers = [m["content"] for m in row["messages"] if m["role"] == "assistant"]
         plain = "".join(f" {a}</s>" for a in answers)
         opened = plain if not role else f" {role}{plain}"
@@ -217,7 +217,7 @@ def test_a_dialogue_whose_first_answer_does_not_fit_is_left_out_by_name_and_neve
         fits = [row for row in tiny.ROWS if row["id"] not in left_out]
         assert len(encoded) == len(fits) > 0
         for e, row in zip(encoded, fits, strict=True):
-            role = roles.render(**encode._descriptions(row))
+            role = roles.render(row["role"]["question_description"], row["role"]["role_description"])
             assert trained_text(e, tokenizer).startswith(f" {role} {row['messages'][1]['content']}</s>")
             assert len(e.input_ids) <= room and e.input_ids[-1] == tokenizer.eos_token_id
     assert left_out == [] and not any(e.cut for e in encoded)

@@ -219,7 +219,7 @@ def finetune(
     settings = profiles.get(profile, **({"model": model} if model else {}))
     models.need_device(settings)
     source_for(settings.source)
-    if arm not in finetune_.ARMS:
+    if arm not in (*finetune_.ARMS, *finetune_.STRATEGIES):
         raise UserError(f"unknown arm {arm!r}: choose lima or role")
     data = lima.load_rows(rows) if rows else Run(settings, out.parent).annotated()
     finetune_.finetune(settings, arm, data, out, seed, report_to=report_to)

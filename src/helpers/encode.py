@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import roles
+from . import roles, strategies
 from .errors import UserError
 
 IGNORED = -100  # label of a token outside the loss (torch's cross_entropy)
@@ -25,7 +25,7 @@ class Encoded:
     cut: bool = False  # later turns did not fit
 
 
-def segments(row: dict[str, Any], arm: str, design: int = 8) -> list[tuple[str, bool]]:
+def segments(row: dict[str, Any], arm: str, design: int | str = 8) -> list[tuple[str, bool]]:
     """A row of LIMA-Role as (text, trained) pieces; an end token follows each trained piece.
 
     Figure 2, lower half: "Below is a chat ... USER: question ASSISTANT: [role prompt] answer".
@@ -36,18 +36,21 @@ def segments(row: dict[str, Any], arm: str, design: int = 8) -> list[tuple[str, 
         if message["role"] == "user":
             pieces.append((f"\nUSER: {text}\nASSISTANT:", False))
         else:
-            opening = f" {roles.render(**_descriptions(row), design=design)}" if arm == "role" and n == 1 else ""
+            opening = f" {_opening(row, arm, design)}" if arm != "lima" and n == 1 else ""
             pieces.append((f"{opening.rstrip()} {text}", True))
     return pieces
 
 
-def _descriptions(row: dict[str, Any]) -> dict[str, str]:
-    if not row.get("role"):
-        raise UserError(f"dialogue {row.get('id')} has no role annotation: run annotate first")
-    return {k: row["role"][k] for k in ("question_description", "role_description")}
+def _opening(row: dict[str, Any], arm: str, design: int | str) -> str:
+    """What the arm's strategy writes in front of the first answer: in the role arm a role prompt."""
+    if not row.get(arm):
+        raise UserError(f"dialogue {row.get('id')} has no {arm} annotation: run annotate first")
+    return strategies.STRATEGIES[arm].render(row[arm], design)
 
 
-def encode_dialogue(row: dict[str, Any], tokenizer: Any, arm: str, max_tokens: int = 4096, design: int = 8) -> Encoded:
+def encode_dialogue(
+    row: dict[str, Any], tokenizer: Any, arm: str, max_tokens: int = 4096, design: int | str = 8
+) -> Encoded:
     """Ids and labels of one row, each piece tokenised by itself so that no token straddles a border.
 
     One BOS where the tokenizer uses one. Longer than `max_tokens`: cut at the last assistant turn that
@@ -78,7 +81,7 @@ def encode_dialogue(row: dict[str, Any], tokenizer: Any, arm: str, max_tokens: i
 
 
 def encode_rows(
-    rows: Sequence[dict[str, Any]], tokenizer: Any, arm: str, max_tokens: int = 4096, design: int = 8
+    rows: Sequence[dict[str, Any]], tokenizer: Any, arm: str, max_tokens: int = 4096, design: int | str = 8
 ) -> tuple[list[Encoded], list[str]]:
     """(encoded rows, ids of the dialogues whose first answer does not fit into `max_tokens`).
 

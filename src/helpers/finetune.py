@@ -23,6 +23,7 @@ from .chat import chat_template
 from .encode import IGNORED, Encoded, check_rows, encode_dialogue, encode_rows, segments
 from .errors import UserError
 from .profiles import Profile
+from .strategies import STRATEGIES
 
 __all__ = [
     "ARMS",
@@ -72,21 +73,23 @@ def finetune(
     seed: int = 0,
     say: Callable = print,
     report_to: str = "none",
+    watch: Callable[[int, Any, Any], None] | None = None,
 ) -> dict[str, Any]:
     """Tune the profile's model on `rows` and save it to `out`; return (and save) its manifest.
 
     A finished model of the same recipe and data in `out` is kept, an interrupted one goes on from its last whole
-    checkpoint in `<out>.work`. `report_to`: "tensorboard", "wandb", "trackio" or "none" (TRL's own names). Under `accelerate
-    launch` every process calls this; the first one speaks and writes.
+    checkpoint in `<out>.work`. `report_to`: "tensorboard", "wandb", "trackio" or "none" (TRL's own names). `watch` is
+    called behind every optimizer step with (steps so far, model, tokenizer), to look at a model while it learns. Under
+    `accelerate launch` every process calls this; the first one speaks and writes.
     """
-    if arm not in ARMS:
+    if arm not in (*ARMS, *STRATEGIES):
         raise UserError(f"unknown arm {arm!r}: choose lima or role")
     if type(seed) is not int or not 0 <= seed < 2**32:
         raise UserError(f"unknown seed {seed!r}: give a whole number from 0 on; the paper has 0 to 3")
     if report_to != "none" and (report_to not in LOGS or not find_spec(report_to)):
         raise UserError(f"cannot report to {report_to!r}: choose none or an installed one of {', '.join(LOGS)}")
     check_rows(rows)  # bad data is told before a model is loaded
-    if arm == "role":
+    if arm != "lima":
         for row in rows:
             segments(row, arm, profile.design)
     main, devices = os.environ.get("RANK", "0") == "0", int(os.environ.get("WORLD_SIZE", "1"))
@@ -113,7 +116,7 @@ def finetune(
     except Timeout:
         raise UserError(f"{out.name} is being trained by process {lock.pid}: wait for it to end, or end it") from None
     try:
-        return _finetune(profile, recipe, rows, out, say, report_to, main, devices)
+        return _finetune(profile, recipe, rows, out, say, report_to, watch, main, devices)
     finally:
         lock.release()
 
@@ -125,6 +128,7 @@ def _finetune(
     out: Path,
     say: Callable,
     report_to: str,
+    watch: Callable | None,
     main: bool,
     devices: int,
 ) -> dict[str, Any]:
@@ -150,7 +154,7 @@ def _finetune(
     set_attention_dropout(model, dropout_ramp(len(model.get_decoder().layers), profile.attention_dropout))
     started = recipe | {"precision": plan.precision}
     resume = _resumable(work, started, main)
-    trainer = trainer_.build(profile, plan.precision, model, tokenizer, encoded, work, seed, say, report_to)
+    trainer = trainer_.build(profile, plan.precision, model, tokenizer, encoded, work, seed, say, report_to, watch)
     if resume:
         say(f"{out.name}: going on from {resume.name}")
     with models.quiet_transformers():

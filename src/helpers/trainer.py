@@ -197,6 +197,7 @@ def build(
     seed: int,
     say: Callable,
     report_to: str = "none",
+    watch: Callable[[int, Any, Any], None] | None = None,
 ) -> Trainer:
     """A trainer that is ready to `train()`; works on one device, and on many under `accelerate launch`."""
     devices = int(os.environ.get("WORLD_SIZE", "1"))
@@ -217,7 +218,7 @@ def build(
             processing_class=tokenizer,
             peft_config=_lora(profile),
             optimizer_cls_and_kwargs=optimizer,
-            callbacks=[Progress(encoded, sampler, model, say)],
+            callbacks=[Progress(encoded, sampler, model, say, watch)],
             sampler=sampler,
         )
     if profile.quantized:  # TRL has made the adapters bfloat16, which rounds updates away (precision.py)
@@ -245,10 +246,17 @@ def _lora(profile: Profile) -> Any:
 class Progress(TrainerCallback):
     """About eight lines a run: step, loss, speed, memory, time left. Keeps `seconds` in the log, also over a restart."""
 
-    def __init__(self, encoded: Sequence[Encoded], sampler: EpochSampler, model: Any, say: Callable) -> None:
+    def __init__(
+        self,
+        encoded: Sequence[Encoded],
+        sampler: EpochSampler,
+        model: Any,
+        say: Callable,
+        watch: Callable | None = None,
+    ) -> None:
         self.tokens = [len(e.input_ids) for e in encoded]
         self.trained = [sum(x != IGNORED for x in e.labels) for e in encoded]
-        self.sampler, self.say = sampler, say
+        self.sampler, self.say, self.watch = sampler, say, watch
         self.flops_per_token = 6 * sum(
             p.numel() for p in model.parameters()
         )  # forward 2, backward 4; attention left out
@@ -256,6 +264,15 @@ class Progress(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.first, self.began = state.global_step, time.monotonic()
         self.before = sum_seconds(state.log_history)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        if self.watch is None:
+            return
+        stopped = time.monotonic()
+        model.eval()
+        self.watch(state.global_step, model, kwargs["processing_class"])
+        model.train()
+        self.began += time.monotonic() - stopped  # looking is not training
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if "loss" not in (logs or {}):
