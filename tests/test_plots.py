@@ -1,0 +1,143 @@
+"""Pictures of lessons 04 and 05: the same run gives the same bytes, a word's size tells its count, a phone can show them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers import domains, nouns, plots, score
+from helpers.benchmarks import mmlu
+from helpers.run import REFERENCE
+
+DRAWN = ("mmlu_domains", "role_clouds", "role_diversity", "role_nouns")
+PHONE = 380  # pixels
+
+
+@pytest.fixture(autouse=True)
+def style():
+    matplotlib.use("Agg")
+    plots.use_style()
+    yield
+    plt.close("all")
+
+
+def reference() -> pd.DataFrame:
+    return score.read_csv(REFERENCE / "answers.csv")
+
+
+def counts() -> dict[str, Counter]:
+    answers = reference()
+    return nouns.counts(nouns.read(answers[(answers.arm == "role") & (answers.benchmark == "mmlu")]), mmlu.DOMAINS)
+
+
+def figures() -> dict[str, plt.Figure]:
+    return {
+        "mmlu_domains": plots.domains(domains.table(domains.in_both(reference()))),
+        "role_nouns": plots.noun_bars(counts()),
+        "role_clouds": plots.word_clouds(counts()),
+        "role_diversity": plots.diversity(nouns.diversity(reference())),
+    }
+
+
+def test_the_lessons_draw_the_same_pictures_and_numbers_to_the_byte(tmp_path):
+    """Two processes, two hash seeds, two folders: every file that lessons 04 and 05 leave in figures/."""
+    script = "import sys, cells; [cells.run(lesson, RUN=sys.argv[1]) for lesson in ('04', '05')]"
+    files = []
+    for k in ("1", "2"):
+        path = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+        here = {"PYTHONHASHSEED": k, "MPLBACKEND": "Agg", "PYTHONPATH": path}
+        folder = tmp_path / k
+        subprocess.run([sys.executable, "-c", script, str(folder)], env=os.environ | here, check=True)
+        files.append({p.name: p.read_bytes() for p in sorted((folder / "figures").iterdir())})
+    assert set(files[0]) == {f"{name}.{kind}" for name in DRAWN for kind in ("csv", "png")}
+    assert [name for name in files[0] if files[0][name] != files[1].get(name)] == []
+
+
+def test_the_numbers_beside_a_cloud_are_those_of_the_cloud():
+    table = nouns.table(counts())
+    for domain, counter in counts().items():
+        part = table[table.group == domain]
+        assert dict(zip(part.noun, part["count"])) == dict(counter)
+        assert part.share.sum() == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("words", [{"a": 9, "bb": 4, "cc": 4, "d": 1, "e": 1}, {f"physicist{k}": 1 for k in range(12)}])
+def test_a_words_size_and_shade_depend_on_its_count_and_on_nothing_else(words):
+    ranked = plots._most_frequent(Counter(words))
+    cloud, left_out = plots._cloud(ranked)
+    shown = {word: (size, colour) for (word, _), size, _, _, colour in cloud.layout_}
+    assert len(shown) + left_out == len(words) and set(shown) == {word for word, _ in ranked[: len(shown)]}
+    looks = {}
+    for word, (size, colour) in shown.items():
+        looks.setdefault(words[word], set()).add((size, colour))
+    assert all(len(look) == 1 for look in looks.values()), "equal counts look equal"
+    sizes = [next(iter(looks[count]))[0] for count in sorted(looks)]
+    assert sizes == sorted(set(sizes)), "and more is larger"
+    shades = [
+        sum(int(x) for x in next(iter(looks[count]))[1][4:-1].split(",")) for count in sorted(looks, reverse=True)
+    ]
+    assert shades == sorted(set(shades)), "and darker"
+
+
+def test_the_smallest_word_of_ten_clouds_is_legible_on_a_phone():
+    """Letters of 9 pixels or more where the picture is 380 wide, and dark enough on white (WCAG's 3:1 for large text)."""
+    scale = PHONE / 2 / plots.CLOUD[0]
+    for counter in counts().values():
+        cloud, _ = plots._cloud(plots._most_frequent(counter))
+        for _, size, _, _, colour in cloud.layout_:
+            assert size * scale >= 9
+            red, green, blue = (int(x) / 255 for x in colour[4:-1].split(","))
+            linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)]
+            luminance = np.dot(linear, (0.2126, 0.7152, 0.0722))
+            assert 1.05 / (luminance + 0.05) >= 3
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_phone_can_show_the_text_of_a_picture(name):
+    figure = figures()[name]
+    assert figure.get_figwidth() <= plots.PAGE
+    figure.canvas.draw()
+    texts = [t for t in figure.findobj(matplotlib.text.Text) if t.get_visible() and t.get_text().strip()]
+    assert len(texts) > 10
+    for text in texts:
+        assert text.get_fontsize() / 72 * PHONE / figure.get_figwidth() >= 7, text.get_text()
+
+
+def test_words_without_room_are_counted_not_hidden():
+    figure = plots.word_clouds({"law": Counter({f"constitutionalist{k}": 50 - k for k in range(40)})})
+    axis = figure.axes[0]
+    told = int(axis.get_title("right").split()[1])
+    assert 20 <= told < 40 and axis.get_title("right") == f"+ {told} more"
+
+
+def test_a_group_without_roles_says_so_and_a_word_of_sixty_letters_does_not_break_the_picture():
+    empty = plots.word_clouds({"law": Counter(), "math": Counter({"x" * 60: 2, "y": 1})})
+    assert [t.get_text() for t in empty.axes[0].texts] == ["no role found"]
+    assert len(empty.axes[1].images) == 1
+    bars = plots.noun_bars({"law": Counter(), "math": Counter({"x" * 60: 2, "y": 1})})
+    assert [len(axis.patches) for axis in bars.axes] == [0, 2]
+
+
+def test_a_bar_is_as_long_as_its_share_and_carries_its_count():
+    figure = plots.noun_bars({"law": Counter(judge=3, poet=1), "math": Counter(tutor=10)}, top=2)
+    law, math = figure.axes
+    assert [bar.get_width() for bar in law.patches] == [0.75, 0.25] and math.patches[0].get_width() == 1
+    assert [t.get_text().strip() for t in law.texts] == ["3", "1"] and law.get_xlim() == math.get_xlim()
+
+
+def test_the_domains_stand_in_the_order_of_the_difference_at_the_values_of_the_table():
+    table = domains.table(domains.in_both(reference()))
+    left, right = plots.domains(table).axes
+    assert [t.get_text().split("\n")[0] for t in left.get_yticklabels()] == list(table.index)
+    (diamonds,) = (line for line in right.lines if line.get_marker() == "D")
+    assert list(diamonds.get_xdata()) == pytest.approx(list(100 * table.difference))
+    assert list(diamonds.get_ydata()) == list(range(len(table)))[::-1]
