@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 import tiny
+from matplotlib.colors import to_rgba
 
-from helpers import benchmarks, profiles, ruler, score
+from helpers import benchmarks, plots, profiles, ruler, score
 from helpers.chat import Completion
 
 ROLE = "[This question is a Biology problem involving cells. From now on, I will think like a biologist who counts.]"
@@ -71,7 +73,7 @@ def test_a_reading_differs_from_another_only_by_stage_rule_and_stripping(scored,
     for title, (lima, role) in expected.items():
         assert (lines.lima[title], lines.role[title]) == pytest.approx((lima, role)), title
         assert lines["role - lima"][title] == pytest.approx(role - lima)
-    assert lines.base.isna().all() and set(lines.n) == {40}
+    assert lines.base.isna().all() and set(lines.replies) == {40}
 
 
 def test_a_role_prompt_left_in_makes_silence_an_answer(scored, tmp_path):
@@ -99,8 +101,8 @@ def test_a_run_of_one_stage_is_read_from_that_stage():
 def test_without_a_reply_that_can_be_read_the_table_is_empty_of_numbers():
     nothing = pd.DataFrame(columns=[*score.ANSWERS, "stage1", "stage2"])
     lines = ruler.readings(nothing, {"mmlu": benchmarks.get("mmlu").rows("packaged", 2)})
-    assert len(lines) == len(ruler.READINGS) and set(lines.n) == {0}
-    assert lines.drop(columns=["reading", "n"]).isna().all(axis=None)
+    assert len(lines) == len(ruler.READINGS) and set(lines.replies) == {0}
+    assert lines.drop(columns=["reading", "replies"]).isna().all(axis=None)
 
 
 def test_the_counts_of_kongs_logs_give_their_published_accuracies():
@@ -163,3 +165,18 @@ def test_a_study_is_repeated_to_the_digit_and_another_seed_is_another_study():
 def test_a_gain_larger_than_the_share_on_which_arms_part_is_impossible():
     with pytest.raises(ValueError, match="must part on at least so many questions"):
         ruler.repeat(20, 0.3, 0.1)
+
+
+def test_the_picture_colours_the_studies_that_found_something_and_only_those():
+    studies = pd.concat([ruler.repeat(n, 0.03, 0.3, 60) for n in (20, 2000)], ignore_index=True)
+    figure = plots.repetitions(studies, 0.03)
+    assert [axis.get_title(loc="left") or axis.get_title() for axis in figure.axes] == [
+        "20 questions",
+        "2,000 questions",
+    ]
+    orange = to_rgba(plots.COLOURS["role"])
+    for axis, n in zip(figure.axes, (20, 2000)):
+        part = studies[studies.n == n]
+        drawn = sum(tuple(colour) == orange for colour in axis.collections[0].get_edgecolors())
+        assert drawn == ((part.low > 0) | (part.high < 0)).sum()
+    plt.close(figure)

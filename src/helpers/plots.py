@@ -119,6 +119,23 @@ def benchmark_scores(scores: pd.DataFrame) -> Figure:
     return figure
 
 
+def repetitions(studies: pd.DataFrame, gain: float) -> Figure:
+    """Repeated studies from `ruler.repeat`, sorted, a panel for each number of questions; orange ones leave out 0."""
+    sizes = sorted(studies.n.unique())
+    figure, axes = plt.subplots(1, len(sizes), figsize=(PAGE, 3.2), sharex=True, sharey=True, squeeze=False)
+    for axis, n in zip(axes[0], sizes):
+        part = studies[studies.n == n].sort_values("difference", kind="stable")
+        y = np.arange(len(part))
+        colours = np.where((part.low > 0) | (part.high < 0), COLOURS["role"], "#999999")
+        axis.hlines(y, 100 * part.low, 100 * part.high, color=colours, linewidth=1.1)
+        axis.scatter(100 * part.difference, y, color=INK, s=4, zorder=3)
+        axis.axvline(0, color=INK, linewidth=1)
+        axis.axvline(100 * gain, color=INK, linestyle=":", linewidth=1.4)
+        axis.set(title=f"{n:,} questions", xlabel="points", yticks=[])
+    axes[0][0].set_ylabel(f"{len(part)} studies of the same truth")
+    return figure
+
+
 def domains(table: pd.DataFrame, first: str = "lima", second: str = "role") -> Figure:
     """The paper's Figure 3 from `domains.table`: accuracy of two arms with intervals; right, the paired difference."""
     y = np.arange(len(table))[::-1]

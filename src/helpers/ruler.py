@@ -81,7 +81,7 @@ def readings(replies: pd.DataFrame, rows: dict[str, list[dict[str, Any]]]) -> pd
         unparsed = pd.Series([s is None for s in said], dtype=float).groupby(arms).mean()
         right, unparsed = right.reindex(score.ARMS), unparsed.reindex(["lima", "role"])
         difference = {"role - lima": right["role"] - right["lima"]}
-        lines.append({"reading": title, "n": len(said), **right, **difference, **unparsed.add_prefix("unparsed ")})
+        lines.append({"reading": title, "replies": len(said), **right, **difference, **unparsed.add_prefix("unparsed ")})
     return pd.DataFrame(lines)
 
 

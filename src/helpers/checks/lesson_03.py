@@ -1,8 +1,8 @@
-"""Checks of lesson 03."""
+"""Checks of lesson 03: letters that stay, a number from a reply, Wilson's interval."""
 
 from __future__ import annotations
 
-import itertools
+import builtins
 import math
 import random
 from collections import Counter
@@ -11,94 +11,129 @@ from .. import stats
 from ..benchmarks import common, gsm8k
 from . import check, expect, solved
 
+LETTERS = "ABCDEF"
+
 
 @check
-def lettering(my_lettering) -> str:
-    """`my_lettering(choices, key, seed) -> (options, gold letter)`; the right choice comes in first."""
-    choices = ["the right one", "wrong 1", "wrong 2", "wrong 3"]
-    given = list(choices)
-    result = solved(my_lettering(given, "q-0", 0))
+def shuffle(my_letters) -> str:
+    """`my_letters(rows, seed) -> [(options, gold letter), ...]`; in a row the right choice comes in first."""
+    state = random.getstate()
+    try:
+        return _shuffle(my_letters)
+    finally:
+        random.setstate(state)
+
+
+def _shuffle(my_letters) -> str:
+    given = _quiz(6)
+    result = solved(my_letters(given, 0))
     expect(
-        isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], dict),
-        "Return two things: the options as a dict (letter -> text), and the letter of the right one.",
+        isinstance(result, list) and len(result) == 6,
+        "Return a list with one pair (options, gold letter) for each row, in the order of the rows.",
     )
-    expect(given == choices, "You shuffled the caller's list in place: shuffle a copy, the row is read again later.")
-    _shape_of_lettering(my_lettering)
-    _stable_lettering(my_lettering, choices)
-    golds = Counter(my_lettering(list(choices), f"q-{i}", 0)[1] for i in range(400))
     expect(
-        set(golds) != {"A"}, "The gold is always A: the options still stand in the file's order, the right one first."
+        all(isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], dict) for pair in result),
+        "Each pair is (options, gold): the options as a dict (letter -> text), and the letter of the right one.",
     )
-    expect(len(golds) > 1, f"All 400 test questions have gold {next(iter(golds))}: does your shuffle use the key?")
+    expect(given == _quiz(6), "You shuffled the row's own list: shuffle a copy, the row is read again later.")
+    _options_and_gold(my_letters)
+    _own_generator(my_letters)
+    _no_neighbours(my_letters)
+    _no_salted_hash(my_letters)
+    golds = Counter(gold for _, gold in my_letters(_quiz(400), 0))
+    expect(len(golds) > 1, f"All 400 test questions have gold {next(iter(golds))}: does the seed hold the question?")
     expect(
         set(golds) == set("ABCD") and min(golds.values()) > 60,
         f"Over 400 questions the gold letters are {dict(sorted(golds.items()))}: each should come up about 100 times.",
     )
-    orders = [[my_lettering(list(choices), f"q-{i}", seed) for i in range(20)] for seed in (0, 1)]
     expect(
-        orders[0] != orders[1], "Seeds 0 and 1 give the same letters for 20 questions: your function ignores the seed."
+        my_letters(_quiz(20), 0) != my_letters(_quiz(20), 1),
+        "Seeds 0 and 1 give the same letters for 20 questions: your function ignores the seed.",
     )
-    same = all(list(my_lettering(choices, k, 3)[0].values()) == common.shuffled(choices, k, 3) for k in ("a", "b", "c"))
+    ours = [common.shuffled(row["choices"], row["question"], 3) for row in _quiz(5)]
+    same = [list(options.values()) for options, _ in my_letters(_quiz(5), 3)] == ours
     return "the letters depend on the question and the seed, and on nothing else" + (
         "; they are the very letters that helpers would give." if same else "."
     )
 
 
-def _shape_of_lettering(my_lettering) -> None:
+def _quiz(n: int, options: int = 4) -> list[dict]:
+    """Rows whose right choice comes first."""
+    return [
+        {"question": f"Question {i}?", "choices": [f"right {i}", *(f"wrong {i}.{k}" for k in range(1, options))]}
+        for i in range(n)
+    ]
+
+
+def _options_and_gold(my_letters) -> None:
     for n in (2, 4, 5, 6):
-        choices = ["the right one", *(f"wrong {i}" for i in range(1, n))]
-        for i in range(5):
-            options, gold = my_lettering(list(choices), f"shape-{i}", 0)
+        rows = _quiz(5, n)
+        pairs = my_letters(rows, 0)
+        for row, (options, gold) in zip(rows, pairs):
             expect(
-                sorted(options.values()) == sorted(choices),
-                f"Of {n} choices your options keep {len(options)}: do you have enough letters, and each choice once?",
+                sorted(options.values()) == sorted(row["choices"]),
+                f"Of {n} choices your options keep {len(set(options.values()))}: enough letters, and each choice once?",
             )
-            expect(list(options) == list("ABCDEF"[:n]), f"{n} choices need the letters {'ABCDEF'[:n]} in this order.")
+            expect(list(options) == list(LETTERS[:n]), f"{n} choices need the letters {LETTERS[:n]} in this order.")
             expect(gold in options, f"The gold is {gold!r}: return the letter, not the text or the index.")
             expect(
-                options[gold] == choices[0],
-                "Your gold letter points at a wrong choice: remember the right text before the shuffle, and look for it after.",
+                options[gold] == row["choices"][0],
+                "Your gold letter points at a wrong choice: it has to move with the right text. Look for that after the shuffle.",
             )
+    expect(
+        {gold for _, gold in my_letters(_quiz(60), 0)} != {"A"},
+        "The gold is always A: the options still stand in the file's order, the right one first.",
+    )
 
 
-def _stable_lettering(my_lettering, choices: list[str]) -> None:
+def _own_generator(my_letters) -> None:
     state = random.getstate()
-    try:
-        first = my_lettering(list(choices), "q-1", 0)
-        touched = random.getstate() != state
-        again = []
-        for i in range(20):
-            my_lettering(list(choices), f"between-{i}", 0)
-            again.append(my_lettering(list(choices), "q-1", 0))
-    finally:
-        random.setstate(state)
-    if any(a != first for a in again):
+    first = my_letters(_quiz(20), 0)
+    touched = random.getstate() != state
+    again = [my_letters(_quiz(20), 0) for _ in range(3)]
+    if any(other != first for other in again):
         expect(
             not touched,
-            "The same question gets other letters when asked again: random.shuffle draws from the global generator. "
+            "The same rows get other letters when asked again: random.shuffle draws from the global generator. "
             "Make one of your own: random.Random(...).",
         )
-        expect(
-            False, "A question's letters depend on what was asked before it: make the generator inside the function."
-        )
+        expect(False, "The same rows get other letters when asked again: make the generator inside the function.")
     expect(
         not touched,
         "Stable, but you drew from or reseeded the global generator, which others use too: make your own with random.Random(...).",
     )
-    shifting = _ShiftingHash("q-1")
+
+
+def _no_neighbours(my_letters) -> None:
+    rows = _quiz(20)
+    alone = my_letters(rows, 0)
+    shorter = [{**rows[0], "choices": rows[0]["choices"][:2]}, *rows[1:]]
     expect(
-        all(my_lettering(list(choices), shifting, 0) == my_lettering(list(choices), shifting, 0) for _ in range(10)),
-        "You use hash(key): Python salts it, so the next process gets other letters. Seed with the text itself.",
+        my_letters(shorter, 0)[1:] == alone[1:],
+        "The first question got fewer options, and the letters of the others moved: one generator runs through all rows. "
+        "Make a new one for each question.",
     )
+    expect(
+        my_letters(rows[1:], 0) == alone[1:],
+        "Without the first row all other questions get other letters: the seed holds the row's place, as hers does. "
+        "Seed with what the question says.",
+    )
+    expect(my_letters(rows[::-1], 0)[::-1] == alone, "Sort the rows in another way and the letters of a question move.")
 
 
-class _ShiftingHash(str):
-    """A text whose hash changes from call to call, as it does from process to process."""
-
-    _calls = itertools.count()
-
-    def __hash__(self) -> int:
-        return next(self._calls)
+def _no_salted_hash(my_letters) -> None:
+    """Python salts `hash` for texts, by process: two other salts must change nothing."""
+    original, results = builtins.hash, []
+    try:
+        for salt in (0x5EED, 0xC0FFEE):
+            builtins.hash = lambda value, salt=salt: original(value) ^ salt
+            results.append(my_letters(_quiz(20), 0))
+    finally:
+        builtins.hash = original
+    expect(
+        results[0] == results[1],
+        "You use hash(): Python salts it, so the next process gets other letters. Seed with the text itself.",
+    )
 
 
 @check
