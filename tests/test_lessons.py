@@ -154,9 +154,9 @@ def test_a_key_in_the_environment_is_in_no_file_of_the_run(finished):
 
 def test_the_report_shows_the_table_the_pictures_and_the_lessons(finished):
     page = (finished / "index.html").read_text(encoding="utf-8")
-    for link in re.findall(r'(?:src|href)="([^"]+)"', page):
+    for link in re.findall(r'(?:src|href)="([^"#]+)"', page):
         assert (finished / link).is_file(), link
-    assert page.count('<img src="figures/') >= 4 and page.count("</tr>") == 1 + len(BENCHMARKS)
+    assert page.count('<img src="figures/') >= 4 and page.count(">guess ") >= len(BENCHMARKS)
     assert all(re.search(r'alt="[^"]{20,}"', image) for image in re.findall(r"<img[^>]+>", page))
 
 

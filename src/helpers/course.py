@@ -1,7 +1,7 @@
-"""Run the lessons unattended with papermill, and write the report a person opens first.
+"""Run the lessons unattended with papermill.
 
 `run_lessons` executes the very notebooks a student opens, one after the other, into a run folder.
-The manifest is written last: where it exists, the run is complete.
+Then the report is written, and last the manifest: where it exists, the run is complete.
 """
 
 from __future__ import annotations
@@ -18,15 +18,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from . import benchmarks, models, paper, profiles, provenance, run, score
+from . import benchmarks, models, profiles, provenance, run, score
 from .errors import UserError
+from .pictures import PICTURES
 from .profiles import DEFAULT_MODEL
 from .provenance import root
+from .report import write_report
 from .run import Run
-
-TEMPLATE = Path(__file__).parent / "report.html.jinja"
 
 
 def lessons(wanted: str | None = None) -> list[Path]:
@@ -218,103 +216,6 @@ def _tree_memory() -> int:
         except psutil.Error:  # it ended meanwhile
             continue
     return total
-
-
-# --- the report ------------------------------------------------------------------------------------
-
-PICTURES = {  # name of the figure -> (title, what it shows and what it cannot)
-    "benchmarks": (
-        "Eight benchmarks",
-        "Accuracy of the three arms with 95 % intervals; the dotted ticks are random guessing. Where an interval "
-        "holds the tick, these questions do not show that the model does better than guessing.",
-    ),
-    "mmlu_domains": (
-        "MMLU by domain (Figure 3 of the paper)",
-        "Accuracy by domain for both tuned arms, and their difference on the same questions. An interval that holds "
-        "zero shows no difference; among ten domains one looks special by luck alone in four of ten such pictures.",
-    ),
-    "role_clouds": (
-        "The roles the model gave itself (Figure 4 of the paper)",
-        "Role nouns the role arm wrote for MMLU questions; larger and darker is more frequent. A cloud shows what "
-        "kind of expert was chosen, not whether the answer was right.",
-    ),
-    "role_nouns": (
-        "The same roles, counted",
-        "The most frequent role nouns behind the clouds. A bar of one or two is an anecdote.",
-    ),
-    "loss_curves": (
-        "Training loss",
-        "Loss of both arms. Their heights are not comparable: the role arm also predicts its role prompts.",
-    ),
-    "dropout_ramp": (
-        "Attention dropout by layer",
-        "The paper's recipe: 0.0 in the first layer, rising linearly to 0.25 in the last.",
-    ),
-}
-
-
-def write_report(this: Run, manifest: dict[str, Any]) -> Path:
-    """index.html of a run: what was run, the main table, the pictures, the executed lessons. Works from disk."""
-    import jinja2
-
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    figures = [
-        {"file": f"figures/{name}.png", "title": title, "text": text}
-        for name, (title, text) in PICTURES.items()
-        if (this.folder / "figures" / f"{name}.png").is_file()
-    ]
-    executed = [
-        {"title": _title(page), "file": f"lessons/{page.name}", "notebook": f"lessons/{page.stem}.ipynb"}
-        for page in sorted((this.folder / "lessons").glob("*.html"))
-    ]
-    metrics = this.folder / "metrics.json"
-    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        manifest=manifest,
-        profile=this.profile,
-        table=_main_table(this),
-        figures=figures,
-        lessons=executed,
-        metrics=json.loads(metrics.read_text()) if metrics.is_file() else {},
-    )
-    target = this.folder / "index.html"
-    target.write_text(page, encoding="utf-8")
-    return target
-
-
-def _title(page: Path) -> str:
-    first = json.loads(page.with_suffix(".ipynb").read_text(encoding="utf-8"))["cells"][0]["source"]
-    return "".join(first).splitlines()[0].lstrip("# ")
-
-
-def _main_table(this: Run) -> list[dict[str, Any]]:
-    """One line a benchmark: ours by arm (mean over seeds, with interval and unparsed), the paper's Mistral rows beside it."""
-    path = this.folder / "scores.csv"
-    if not path.is_file():
-        return []
-    scores = score.read_csv(path)
-    lines = []
-    for name, part in scores.groupby("benchmark", sort=False):
-        arms = {arm: _cell(part[part.arm == arm]) for arm in score.ARMS}
-        lines.append(
-            {
-                "name": name.replace("_", " "),
-                "n": int(part.n.iloc[0]),
-                "random": f"{100 * part.random.mean():.0f}",
-                "arms": arms,
-                "paper": {arm: paper.TABLE1[row][name] for arm, row in paper.ARM_ROWS.items()},
-            }
-        )
-    return sorted(lines, key=lambda line: list(benchmarks.BENCHMARKS).index(line["name"].replace(" ", "_")))
-
-
-def _cell(part: pd.DataFrame) -> dict[str, Any] | None:
-    if part.empty:
-        return None
-    return {
-        "accuracy": f"{100 * part.accuracy.mean():.1f}",
-        "interval": f"{100 * part.low.mean():.0f}–{100 * part.high.mean():.0f}",
-        "unparsed": int(part.unparsed.sum()),
-    }
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -1,0 +1,149 @@
+"""What every picture of the course shows and cannot show, and what is in it, in words made from its numbers."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from . import score
+
+ROWS = 60  # lines of a picture's table that the page shows; the CSV has them all
+
+PICTURES = {  # name of the figure -> (title, what it shows and what it cannot)
+    "benchmarks": (
+        "Eight benchmarks",
+        "Accuracy of the three arms with 95 % intervals; the dotted ticks are random guessing. Where an interval "
+        "holds the tick, these questions do not show that the model does better than guessing.",
+    ),
+    "mmlu_domains": (
+        "MMLU by domain (Figure 3 of the paper)",
+        "Accuracy by domain for both tuned arms, and their difference on the same questions. An interval that holds "
+        "zero shows no difference; among ten domains one looks special by luck alone in four of ten such pictures.",
+    ),
+    "role_clouds": (
+        "The roles the model gave itself (Figure 4 of the paper)",
+        "Role nouns the role arm wrote for MMLU questions; larger and darker is more frequent. A cloud shows what "
+        "kind of expert was chosen, not whether the answer was right.",
+    ),
+    "role_nouns": (
+        "The same roles, counted",
+        "The most frequent role nouns behind the clouds. A bar of one or two is an anecdote.",
+    ),
+    "loss_curves": (
+        "Training loss",
+        "Loss of both arms. Their heights are not comparable: the role arm also predicts its role prompts.",
+    ),
+    "dropout_ramp": (
+        "Attention dropout by layer",
+        "The paper's recipe: 0.0 in the first layer, rising linearly to 0.25 in the last. A setting, not a result.",
+    ),
+    "moved_weights": (
+        "What one training step does to 16-bit weights",
+        "Left, the share of weights that one step changes; right, how far they get along float32's way. Rounded to the "
+        "nearest, most small steps are lost. One step on a small model; it says nothing of the accuracy after training.",
+    ),
+    "repetitions": (
+        "What 20, 200 and 2,000 questions can show",
+        "Simulated studies of one true gain, drawn from how often the arms really part. The narrower the bars, the more "
+        "questions; small studies that exclude zero overshoot. It leaves out seeds, which no number of questions averages away.",
+    ),
+    "role_diversity": (
+        "Do more diverse roles go with larger gains?",
+        "The paper explains its unstable gains on single-domain tasks by a lack of role diversity. Left our diversity, right "
+        "our gain with 95 % intervals. A correlation over eight benchmarks would not show a cause.",
+    ),
+    "judge": (
+        "A judge compares both tuned models (Figure 5 of the paper)",
+        "Wins, ties and losses of LIMA-Role in either order and in both. A pair on which the orders disagree is a tie, so a tie is "
+        'not "equally good". It speaks of this judge, these two models and short answers.',
+    ),
+    "table3": (
+        "The paper's nine prompt designs (its Table 3)",
+        "The paper's averages with intervals over its questions. The designs answered the same questions, so overlapping "
+        "intervals do not make two designs equal.",
+    ),
+    "designs": (
+        "Our grid of prompt designs beside Table 3",
+        "Averages over the multi-domain and the single-domain benchmarks with 95 % intervals, and how many replies open with a "
+        "role prompt of their design. With few questions the order of our averages says nothing.",
+    ),
+    "annotated_roles": (
+        "The roles in the training data",
+        "Role nouns that the annotator gave to the training dialogues, by topic. What the model is taught, not what it "
+        "does with it.",
+    ),
+}
+
+
+def load(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """(pictures with title, text, numbers and an alternative text made from the numbers; files that have no text here)."""
+    files = {p.stem: p for p in sorted((folder / "figures").glob("*.png"))}
+    described = []
+    for name, (title, text) in PICTURES.items():
+        if name not in files:
+            continue
+        width, height = struct.unpack(">II", files[name].read_bytes()[16:24])  # PNG: from its header
+        table = numbers(folder, name)
+        line = {"name": name, "file": f"figures/{name}.png", "title": title, "text": text}
+        line |= {"width": width, "height": height, "alt": f"{title}. {describe(table)}".strip(), "rows": []}
+        if table is not None and (folder / "figures" / f"{name}.csv").is_file():
+            line |= {"csv": f"figures/{name}.csv", "columns": [str(c).replace("_", " ") for c in table.columns]}
+            line |= {"rows": [[_shown(v) for v in row] for row in table.head(ROWS).values], "total": len(table)}
+        described.append(line)
+    return described, [f"figures/{name}.png" for name in files if name not in PICTURES]
+
+
+def numbers(folder: Path, name: str) -> pd.DataFrame | None:
+    """The table that a picture was drawn from; its first, unnamed column is its index."""
+    path = folder / "figures" / f"{name}.csv"
+    if path.is_file():
+        return pd.read_csv(path).rename(columns={"Unnamed: 0": ""})
+    scores = folder / "scores.csv"
+    if name == "benchmarks" and scores.is_file():
+        return score.read_csv(scores)[["benchmark", "arm", "accuracy"]]
+    return None
+
+
+SIDE = ("n", "seed", "seeds", "correct", "random", "p")  # columns that stand beside a result and are none
+NAMES = ("step", "layer", "design")  # columns that name a line, although they are numbers
+
+
+def describe(table: pd.DataFrame | None) -> str:
+    """What a picture's table holds, in words: of its first measured columns the smallest and the largest value."""
+    if table is None or table.empty:
+        return ""
+    named = {c: f"{c} " + table[c].map(_shown) for c in table.columns.intersection(NAMES)}
+    table = table.assign(**named).drop(columns="wording", errors="ignore")
+    measured = [c for c in table.select_dtypes("number") if str(c) not in SIDE and not str(c).endswith(("low", "high"))]
+    names = [c for c in table.select_dtypes(exclude="number") if table[c].notna().any()]
+    labels = table[names].fillna("").astype(str).agg(" ".join, axis=1) if names else pd.Series("", index=table.index)
+    parts = [f"{len(table)} {'value' if len(measured) == 1 else 'row'}{'s' if len(table) > 1 else ''}"]
+    if len(names) == 2 and measured:  # a word by domain, an arm by benchmark: what stands highest in each
+        first, second = names
+        known = table.dropna(subset=[first, measured[0]])
+        top = known.loc[known.groupby(first, sort=False)[measured[0]].idxmax()]
+        each = ", ".join(f"{a}: {b} {_shown(v)}" for a, b, v in top[[first, second, measured[0]]].values)
+        return f"{parts[0]}; highest {measured[0]} by {first}: {each}.".replace("_", " ")
+    for column in measured[:3]:
+        values = table[column].dropna()
+        if values.empty:
+            continue
+        least, most = values.idxmin(), values.idxmax()
+        if values[least] == values[most]:
+            parts.append(f"{column} {_shown(values[most])} throughout")
+            continue
+        low, high = (f"{_shown(values[i])} ({labels[i]})" if labels[i] else _shown(values[i]) for i in (least, most))
+        parts.append(f"{column} from {low} to {high}")
+    return f"{'; '.join(parts).replace('_', ' ')}."
+
+
+def _shown(value: Any) -> str:
+    """A cell of a table for people."""
+    if pd.isna(value):
+        return "–"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e6 else f"{value:.3g}"
+    return str(value)
