@@ -121,21 +121,35 @@ def test_a_server_of_unknown_price_is_not_asked(command):
     assert code == 2 and error.startswith("no price is known for 'm' on that server: give --price READ,WRITTEN")
 
 
-def test_the_bill_counts_every_call_and_its_worst_case_holds(talks, tmp_path):
-    settings, names = profiles.get("cpu"), ["openbookqa", "gsm8k", "humaneval"]
-    with PracticeServer(talks) as server:
-        chat = score.endpoint_chat("m", base_url=server.url, prompt="chat", price=(1.0, 1.0))
+def test_the_bill_counts_every_call_and_its_worst_case_holds(tmp_path, monkeypatch):
+    settings, names = profiles.get("cpu", stage1_tokens=64), ["openbookqa", "gsm8k", "humaneval"]
+    reply = "abc " * 64  # all the tokens it may write
+    monkeypatch.setitem(practice.MOODS, "talks much", lambda q: (200, practice.completion(reply, "length"), {}))
+    with PracticeServer("talks much") as server:
+        reading, writing = (
+            score.endpoint_chat("m", base_url=server.url, prompt="chat", price=p) for p in ((1.0, 0.0), (0.0, 1.0))
+        )
         rows = score.questions(settings, names, 4)
-        bill = score.plan(settings, chat, rows, tmp_path / "journals")
+        read, written = (score.plan(settings, chat, rows, tmp_path / "journals") for chat in (reading, writing))
         assert not (tmp_path / "journals").exists()
-        score.answer(settings, chat, rows, tmp_path / "journals", say=lambda _: None)
-        assert bill.calls == len(server.requests) == 20
+        score.answer(settings, reading, rows, tmp_path / "journals", say=lambda _: None)
+        assert read.calls == written.calls == len(server.requests) == 20
         sent = sum(len(m["content"].encode()) for body in server.requests for m in body["messages"])
         allowed = sum(body["max_tokens"] for body in server.requests)
-    assert bill.usd < bill.usd_at_most
-    assert bill.usd_at_most >= (sent / 3.5 + allowed) / 1e6  # no text has a token for fewer than 3 bytes or so
-    done = score.plan(settings, chat, rows, tmp_path / "journals")
+    assert written.usd_at_most * 1e6 == pytest.approx(allowed)
+    assert sent / 4 < read.read < 1.5 * sent / 4 and read.usd * 1e6 == pytest.approx(read.read)
+    assert read.usd_at_most * 1e6 > max(read.read, (sent - 8 * len(reply.strip())) / 3 + 8 * 64)
+    done = score.plan(settings, reading, rows, tmp_path / "journals")
     assert (done.calls, done.usd_at_most) == (0, 0)
+
+
+def test_answers_in_the_papers_frame_are_not_taken_for_answers_in_a_chat_template():
+    settings, rows = profiles.get("cpu", stage2="none"), score.questions(profiles.get("cpu"), ["date", "humaneval"], 2)
+    keys = {
+        prompt: {q.key for part in score.asked(settings, EndpointChat("m", prompt=prompt), rows).values() for q in part}
+        for prompt in ("frame", "chat")
+    }
+    assert len(keys["frame"]) == len(keys["chat"]) == 4 and not keys["frame"] & keys["chat"]
 
 
 def test_after_the_first_turns_only_the_second_ones_are_on_the_bill(talks, tmp_path):

@@ -216,6 +216,17 @@ def test_a_first_stage_is_kept_when_the_second_fails_and_not_asked_again(tmp_pat
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+def test_a_second_turn_that_does_not_fit_any_more_is_counted_as_cut(tmp_path):
+    class Narrow(Talker):
+        def complete(self, conversations, *args, **options):
+            for i, c in super().complete(conversations, *args, **options):
+                yield i, c if len(conversations[i]) == 1 or i else Completion("", "too long", 9999, 0)
+
+    table = score.score(profiles.get("cpu", stage2="turn"), Narrow(), tmp_path, "base", 0, ["date"], 4, lambda _: None)
+    assert score.read_csv(tmp_path / "answers.csv").finish.tolist() == ["too long", "stop", "stop", "stop"]
+    assert (table.cut[0], table.unparsed[0], table.tokens[0]) == (0.25, 1, 3)
+
+
 def test_an_unknown_stage_2_is_refused():
     with pytest.raises(UserError, match="choose continue, turn, none"):
         profiles.get("cpu", stage2="twice")
