@@ -97,10 +97,11 @@ def load(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def numbers(folder: Path, name: str) -> pd.DataFrame | None:
-    """The table that a picture was drawn from; its first, unnamed column is its index."""
+    """The table that a picture was drawn from; a first, unnamed column is its index, and goes where it only counts."""
     path = folder / "figures" / f"{name}.csv"
     if path.is_file():
-        return pd.read_csv(path).rename(columns={"Unnamed: 0": ""})
+        table = pd.read_csv(path).rename(columns={"Unnamed: 0": ""})
+        return table.drop(columns="") if "" in table.select_dtypes("number") else table
     scores = folder / "scores.csv"
     if name == "benchmarks" and scores.is_file():
         return score.read_csv(scores)[["benchmark", "arm", "accuracy"]]
@@ -117,20 +118,19 @@ def describe(table: pd.DataFrame | None) -> str:
         return ""
     named = {c: f"{c} " + table[c].map(_shown) for c in table.columns.intersection(NAMES)}
     table = table.assign(**named).drop(columns="wording", errors="ignore")
+    table = table.dropna(axis=1, how="all")
     measured = [c for c in table.select_dtypes("number") if str(c) not in SIDE and not str(c).endswith(("low", "high"))]
-    names = [c for c in table.select_dtypes(exclude="number") if table[c].notna().any()]
-    labels = table[names].fillna("").astype(str).agg(" ".join, axis=1) if names else pd.Series("", index=table.index)
+    names = list(table.select_dtypes(exclude="number"))
+    labels = table[names[0]].fillna("").astype(str) if names else pd.Series("", index=table.index)
     parts = [f"{len(table)} {'value' if len(measured) == 1 else 'row'}{'s' if len(table) > 1 else ''}"]
-    if len(names) == 2 and measured:  # a word by domain, an arm by benchmark: what stands highest in each
-        first, second = names
+    if len(names) > 1 and measured and table[names[0]].duplicated().any():  # nouns by domain: the first of each
+        first, second = names[:2]
         known = table.dropna(subset=[first, measured[0]])
         top = known.loc[known.groupby(first, sort=False)[measured[0]].idxmax()]
         each = ", ".join(f"{a}: {b} {_shown(v)}" for a, b, v in top[[first, second, measured[0]]].values)
         return f"{parts[0]}; highest {measured[0]} by {first}: {each}.".replace("_", " ")
-    for column in measured[:3]:
+    for column in measured[:4]:
         values = table[column].dropna()
-        if values.empty:
-            continue
         least, most = values.idxmin(), values.idxmax()
         if values[least] == values[most]:
             parts.append(f"{column} {_shown(values[most])} throughout")
