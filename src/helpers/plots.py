@@ -6,6 +6,7 @@ A picture is stamped with what it was computed from, because a chart travels wit
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
@@ -271,6 +272,95 @@ def diversity(table: pd.DataFrame) -> Figure:
     for kind, colour in (("multi-domain", COLOURS["lima"]), ("single-domain", COLOURS["role"])):
         left.plot([], [], "o", color=colour, label=kind)
     figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=10.5)
+    return figure
+
+
+GROUPS = {"multi": ("multi-domain", "#009E73", "o"), "single": ("single-domain", "#AA4499", "s")}  # Table 3's columns
+
+
+def table3(table: pd.DataFrame) -> Figure:
+    """The paper's Table 3 from `designs.table`, each column on its own scale, with intervals over its questions."""
+    printed = table.dropna(subset=["paper_multi", "paper_single"])
+    figure, axes = plt.subplots(1, 2, figsize=(PAGE, 1.3 + 0.42 * len(printed)), sharey=True)
+    for axis, (group, (label, _, _)) in zip(axes, GROUPS.items()):
+        axis.axvline(100 * printed[f"paper_{group}"].iloc[0], color=INK, linestyle=":", linewidth=1.4)
+        _average(axis, printed, "paper_", group)
+        axis.set(xlabel="accuracy (%)", title=label)
+    _design_rows(axes[0], printed)
+    return figure
+
+
+def designs(table: pd.DataFrame) -> Figure:
+    """By prompt design, from `designs.table`: the paper's averages, ours on the same scale, and our well-formed role prompts."""
+    figure, axes = plt.subplots(1, 3, figsize=(PAGE, 1.9 + 0.46 * len(table)), sharey=True, width_ratios=(1, 1, 0.9))
+    for axis, whose, title in ((axes[0], "paper_", "Paper"), (axes[1], "", "Ours")):
+        for group, offset in (("multi", 0.15), ("single", -0.15)):
+            _average(axis, table, whose, group, offset)
+        axis.set(xlabel="accuracy (%)", xlim=(-4, 104), xticks=(0, 50, 100), title=title)
+    y = np.arange(len(table))[::-1]
+    axes[2].hlines(y, 100 * table.formed_low, 100 * table.formed_high, color=INK, linewidth=2.4, alpha=0.5)
+    axes[2].plot(100 * table.formed, y, "D", color=INK, markersize=6)
+    axes[2].set(xlabel="of replies (%)", xlim=(-4, 104), xticks=(0, 50, 100), title="Ours, form")
+    for axis in axes[1:]:
+        for row in y[table.n == 0]:
+            axis.text(50, row, "not run", ha="center", va="center", color="#666666", fontsize=10)
+    _design_rows(axes[0], table)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=10.5)
+    return figure
+
+
+def _average(axis, table: pd.DataFrame, whose: str, group: str, offset: float = 0.0) -> None:
+    label, colour, marker = GROUPS[group]
+    middle, low, high = (100 * table[f"{whose}{group}{end}"] for end in ("", "_low", "_high"))
+    y = np.arange(len(table))[::-1] + offset
+    axis.hlines(y, low, high, color=colour, linewidth=2.4, alpha=0.5)
+    axis.plot(middle, y, marker, color=colour, markersize=6, label=label)
+
+
+def _design_rows(axis, table: pd.DataFrame) -> None:
+    """Name the rows by number and wording: "8 · From now on, I / will think like …"."""
+    labels = []
+    for design, wording in table.wording.items():
+        words = wording.replace("{q}", "").replace(" {r}", "\N{NO-BREAK SPACE}…").strip().removesuffix(".")
+        short = {"0": "no role prompt", "1": "the question only"}.get(design, words)
+        labels.append("\n".join(textwrap.wrap(f"{design} · {short}" if design.isdigit() else f"own · {short}", 24)))
+    axis.set_yticks(np.arange(len(table))[::-1], labels, fontsize=10, linespacing=0.95)
+    axis.set_ylim(-0.6, len(table) - 0.4)
+
+
+def judge_bars(table: pd.DataFrame, a: str = "lima", b: str = "role", paper: pd.Series | None = None) -> Figure:
+    """The paper's Figure 5 from `judge.orders`: wins, ties and losses in each order and in both; right, the net win.
+
+    `paper`: its net win with interval (net, low, high; shares), drawn below ours.
+    """
+    net = table if paper is None else pd.concat([table, paper.to_frame().T])
+    y = np.arange(len(net))[::-1]
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(PAGE, 1.7 + 0.48 * len(net)), sharey=True, width_ratios=(1.35, 1)
+    )
+    shares = table[["b", "tie", "a"]].div(table.n.clip(lower=1), axis=0)
+    begin = np.zeros(len(table))
+    colours = {"b": COLOURS[b], "tie": "#c9c9c9", "a": COLOURS[a]}
+    labels = {"b": f"{LABELS[b]} wins", "tie": "tie", "a": f"{LABELS[a]} wins"}
+    for what, colour in colours.items():
+        left.barh(y[: len(table)], 100 * shares[what], left=100 * begin, height=0.62, color=colour, label=labels[what])
+        for row, share, start, count in zip(y, shares[what], begin, table[what]):
+            if share >= 0.06:
+                ink = INK if what == "tie" else "white"
+                left.text(100 * (start + share / 2), row, count, ha="center", va="center", color=ink, fontsize=10.5)
+        begin = begin + shares[what].to_numpy()
+    left.set_yticks(y, [f"{name}\nn = {n:.0f}" for name, n in zip(net.index, net.n)], linespacing=0.95)
+    left.set(xlabel="questions (%)", xlim=(0, 100), ylim=(-0.6, len(net) - 0.4), title="Verdicts")
+    left.grid(axis="y", visible=False)
+    if paper is not None:
+        left.text(50, 0, "not printed", ha="center", va="center", color="#666666", fontsize=10)
+    right.axvline(0, color=INK, linewidth=1)
+    right.hlines(y, 100 * net.low, 100 * net.high, color=INK, linewidth=2.2, alpha=0.45)
+    right.plot(100 * table.net, y[: len(table)], "D", color=INK, markersize=6)
+    if paper is not None:
+        right.plot(100 * paper.net, 0, "D", color=INK, markerfacecolor="white", markersize=6)
+    right.set(xlabel="points, 95 % interval", title="Net win")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=10.5)
     return figure
 
 

@@ -60,7 +60,7 @@ class Role:
     question_description: str  # "This question is a ... problem involving ...."
     role_description: str  # "a ... who ..."
 
-    def text(self, design: int = 8) -> str:
+    def text(self, design: int | str = 8) -> str:
         return render(self.question_description, self.role_description, design)
 
 
@@ -96,20 +96,35 @@ def parse_annotation(text: str) -> Role | None:
 _NEW_SENTENCE = re.compile(r"[a-z\d)][.?!:] [A-Z]")  # "teacher. The answer is", but not "U.S. history"
 
 
-def render(question_description: str, role_description: str, design: int = 8) -> str:
-    """The bracketed role prompt of a Table 3 design, e.g. "[This question ... I will think like a ....]"; "" for 0."""
-    if design not in DESIGNS:
-        raise ValueError(f"unknown prompt design {design!r}: Table 3 has designs 0 to 8")
+def render(question_description: str, role_description: str, design: int | str = 8) -> str:
+    """The bracketed role prompt of a design, e.g. "[This question ... I will think like a ....]"; "" for 0."""
     q = question_description.strip().rstrip(".") + "."
     r = role_description.strip().rstrip(".")
-    sentence = DESIGNS[design].format(q=q, r=r)
+    sentence = template(design).format(q=q, r=r)
     return f"[{sentence}]" if sentence else ""
+
+
+def template(design: int | str) -> str:
+    """The wording of a Table 3 design; a template of your own, which begins with "{q}", is its own wording."""
+    if isinstance(design, str) and design.startswith("{q}"):
+        return design
+    if design not in DESIGNS:
+        raise ValueError(f"unknown prompt design {design!r}: Table 3 has designs 0 to 8, your own begins with {{q}}")
+    return DESIGNS[design]
 
 
 _OPENING = "[This question is"
 _SPAN = re.compile(r"\s*\[(This question is[^\[\]]*)\]")
-_JOINTS = [re.escape(d.split("{q}")[1].split("{r}")[0].strip()) for n, d in DESIGNS.items() if n >= 2]
-_FORM = re.compile(rf"(This question is [^.]+\..*?)\s*(?:{'|'.join(_JOINTS)})\s+(.+?)\.?$")
+
+
+def _form(*templates: str) -> re.Pattern:
+    """What a role prompt of one of these wordings looks like inside its brackets; they end alike."""
+    joints, _, ends = zip(*(t.removeprefix("{q}").partition("{r}") for t in templates))
+    between, end = "|".join(re.escape(j.strip()) for j in joints), re.escape(ends[0].strip().rstrip("."))
+    return re.compile(rf"(This question is [^.]+\..*?)\s*(?:{between})\s+(.+?){end}\.?$")
+
+
+_FORM = _form(*(t for n, t in DESIGNS.items() if n >= 2))
 
 
 def strip(text: str) -> tuple[str | None, str]:
@@ -126,11 +141,18 @@ def strip(text: str) -> tuple[str | None, str]:
     return None, text.strip()
 
 
-def parse(role_text: str | None) -> Role | None:
-    """The two descriptions in a role prompt of designs 2 to 8; None when it is missing (also pandas' NA) or not well-formed."""
+def parse(role_text: str | None, design: int | str | None = None) -> Role | None:
+    """The two descriptions in a role prompt; None when it is missing (also pandas' NA) or not well-formed.
+
+    `design`: the one wording to accept, of Table 3 or your own; without it any of designs 2 to 8. Designs 0 and 1
+    hold no role, so that nothing is well-formed there.
+    """
     if not isinstance(role_text, str) or not (role_text.startswith("[") and role_text.endswith("]")):
         return None
-    match = _FORM.fullmatch(role_text[1:-1].strip())
+    if design is not None and "{r}" not in template(design):
+        return None
+    form = _FORM if design is None else _form(template(design))
+    match = form.fullmatch(role_text[1:-1].strip())
     return Role(match[1], match[2]) if match else None
 
 

@@ -122,12 +122,20 @@ class Run:
         model = self.profile.model.rsplit("/", 1)[-1]
         return f"profile {self.profile.name} · {model} · {data or 'this run'}"
 
-    def figure(self, figure, name: str, data: str | None = None, table: pd.DataFrame | None = None):
+    def figure(
+        self,
+        figure,
+        name: str,
+        data: str | None = None,
+        table: pd.DataFrame | None = None,
+        caption: str | None = None,
+    ):
         """Stamp a picture, keep it as figures/<name>.png, and return it for the notebook to show.
 
-        `table`: the numbers it was drawn from, kept beside it as figures/<name>.csv.
+        `table`: the numbers it was drawn from, kept beside it as figures/<name>.csv. `caption`: the stamp of a picture
+        that shows nothing of this run.
         """
-        plots.stamp(figure, self.caption(data))
+        plots.stamp(figure, caption or self.caption(data))
         target = self.folder / "figures" / f"{name}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(target, metadata={"Software": None})
