@@ -54,7 +54,9 @@ def replies(answers: pd.DataFrame, folder: Path) -> pd.DataFrame:
         for record in journal.read(score.generations(folder, arm, seed) / f"{name}.jsonl"):
             texts = (record["question_id"], record["stage1"], record.get("stage2"))
             records.append((arm, seed, name, *texts))
-    texts = pd.DataFrame(records, columns=[*identity, "stage1", "stage2"]).drop_duplicates(identity, keep="last")
+    texts = pd.DataFrame(records, columns=[*identity, "stage1", "stage2"]).drop_duplicates(
+        identity
+    )  # a finished journal begins with what was scored last
     return answers.merge(texts, on=identity)
 
 
@@ -81,7 +83,9 @@ def readings(replies: pd.DataFrame, rows: dict[str, list[dict[str, Any]]]) -> pd
         unparsed = pd.Series([s is None for s in said], dtype=float).groupby(arms).mean()
         right, unparsed = right.reindex(score.ARMS), unparsed.reindex(["lima", "role"])
         difference = {"role - lima": right["role"] - right["lima"]}
-        lines.append({"reading": title, "replies": len(said), **right, **difference, **unparsed.add_prefix("unparsed ")})
+        lines.append(
+            {"reading": title, "replies": len(said), **right, **difference, **unparsed.add_prefix("unparsed ")}
+        )
     return pd.DataFrame(lines)
 
 
