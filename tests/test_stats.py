@@ -1,13 +1,21 @@
-"""An interval says how much a number from n questions may be trusted."""
+"""An interval says how much a number from n questions may be trusted, and a verdict is seldom wrong.
+
+python tests/test_stats.py coverage|verdict    simulates again the figures that the docstrings give (minutes)
+"""
 
 from __future__ import annotations
 
+import itertools
 import math
+import sys
 
 import numpy as np
 import pytest
+from scipy.stats import binom, ttest_rel
 
 from helpers import stats
+
+# --- one share -----------------------------------------------------------------------------------
 
 # (k, n) -> Wilson's 95 % interval as printed in Newcombe (1998), Table I, and three worked by hand.
 PUBLISHED = {
@@ -28,6 +36,15 @@ def test_wilson_gives_the_published_interval(k, n):
     assert (low, high) == pytest.approx(PUBLISHED[k, n], abs=6e-5)
 
 
+@pytest.mark.parametrize("n", [164, 369, 2290])
+def test_wilson_covers_the_truth_in_93_to_97_percent_whatever_the_share(n):
+    intervals = [stats.wilson(k, n) for k in range(n + 1)]
+    low, high = np.array([i.low for i in intervals]), np.array([i.high for i in intervals])
+    for share in np.linspace(0.05, 0.95, 91):  # exact: sums the binomial over all k
+        covered = binom.pmf(np.arange(n + 1), n, share)[(low <= share) & (share <= high)].sum()
+        assert 0.936 < covered < 0.960, share
+
+
 def test_a_lower_level_gives_a_narrower_interval():
     wide, narrow = stats.wilson(10, 20), stats.wilson(10, 20, level=0.5)
     assert wide.low < narrow.low < narrow.estimate < narrow.high < wide.high
@@ -43,6 +60,9 @@ def test_no_questions_say_nothing():
 def test_more_correct_than_asked_is_an_error(k, n):
     with pytest.raises(ValueError, match="impossible"):
         stats.wilson(k, n)
+
+
+# --- two arms: the bootstrap ---------------------------------------------------------------------
 
 
 def test_a_better_second_arm_is_a_positive_difference():
@@ -66,12 +86,6 @@ def test_the_questions_are_compared_one_by_one():
     assert paired.high - paired.low < 0.1  # unpaired: about 0.2
 
 
-@pytest.mark.parametrize("a, b", [([0, 1, 1], [0, 1]), ([[0, 1], [1, 1]], [0, 1]), ([[0, 1]], [[0], [1]])])
-def test_arms_with_other_questions_or_seeds_are_refused(a, b):
-    with pytest.raises(ValueError, match="same questions"):
-        stats.paired(a, b)
-
-
 def test_the_same_seed_gives_the_same_interval_and_another_seed_another():
     rng = np.random.default_rng(1)
     a, b = rng.random(40), rng.random(40)
@@ -86,14 +100,337 @@ def test_training_runs_that_disagree_widen_the_interval():
     assert width > 0.3  # questions alone would say 0
 
 
-def test_the_interval_holds_the_truth_about_as_often_as_it_says_and_is_no_wider_than_needed():
-    rng = np.random.default_rng(2)
-    covered, widths, n = 0, [], 80
-    for _ in range(60):
-        a = (rng.random(n) < 0.4).astype(int)
-        b = (rng.random(n) < 0.6).astype(int)  # the truth: 0.2
-        _, low, high = stats.paired(a, b, draws=300)
-        covered += low <= 0.2 <= high
-        widths.append(high - low)
-    assert 52 <= covered <= 60
-    assert np.mean(widths) == pytest.approx(2 * 1.96 * math.sqrt(0.48 / n), rel=0.15)
+@pytest.mark.parametrize("answers", ["right or wrong", "graded"])
+def test_the_fast_bootstrap_draws_what_a_loop_over_draws_would(answers):
+    """Seeds, then questions, one draw at a time: the same quantiles up to the noise of 4,000 draws."""
+    rng = np.random.default_rng(5)
+    a, b = rng.random((2, 3, 150))
+    if answers == "right or wrong":
+        a, b = (a < 0.4).astype(int), (b < 0.5).astype(int)
+    difference, plain = b - a, []
+    for _ in range(4000):
+        seeds, questions = rng.integers(3, size=3), rng.integers(150, size=150)
+        plain.append(difference[seeds][:, questions].mean())
+    fast = stats.paired(a, b, draws=4000)
+    assert fast[1:] == pytest.approx(np.quantile(plain, [0.025, 0.975]), abs=0.06 * (fast.high - fast.low))
+
+
+def test_one_seed_gives_the_textbook_standard_error_of_a_mean():
+    rng = np.random.default_rng(6)
+    a, b = rng.random((2, 800)) < 0.5
+    _, low, high = stats.paired(a, b, draws=4000)
+    se = (b.astype(int) - a).std() / math.sqrt(800)
+    assert (high - low) / 2 == pytest.approx(1.96 * se, rel=0.05)
+
+
+def test_whole_subjects_are_drawn_where_subjects_are_clusters():
+    """Ten subjects, in each of which all answers move together: ten numbers, not four hundred."""
+    subject = np.repeat(np.arange(10), 40)
+    a, b = np.zeros(400), np.random.default_rng(7).choice([-1, 1], 10)[subject]
+    by_question, by_subject = stats.paired(a, b, draws=1000), stats.paired(a, b, draws=1000, clusters=subject)
+    assert by_subject.estimate == pytest.approx(by_question.estimate)
+    ratio = (by_subject.high - by_subject.low) / (by_question.high - by_question.low)
+    assert ratio == pytest.approx(math.sqrt(40), rel=0.15)
+
+
+def test_a_question_is_a_cluster_of_one():
+    rng = np.random.default_rng(8)
+    a, b = rng.random((2, 2, 60))
+    assert stats.paired(a, b, draws=50, clusters=[f"q{i:02}" for i in range(60)]) == pytest.approx(
+        stats.paired(a, b, draws=50)
+    )
+
+
+def test_every_benchmark_counts_the_same_in_the_macro_average():
+    """By hand: +0.5 on 4 questions and -0.1 on 400 is a macro average of +0.2; its spread is that of the small one."""
+    a = {"small": np.zeros((2, 4)), "large": np.zeros((2, 400))}
+    b = {"small": np.tile([1, 1, 0, 0], (2, 1)), "large": np.full((2, 400), -0.1)}
+    interval = stats.paired(a, b, draws=2000)
+    assert interval.estimate == pytest.approx(0.2)
+    alone = stats.paired(a["small"], b["small"], draws=2000)
+    assert interval.high - interval.low == pytest.approx((alone.high - alone.low) / 2, rel=0.1)
+
+
+def test_the_seeds_of_a_macro_average_are_the_same_models_in_all_benchmarks():
+    """A run that is better everywhere stays a better run: two benchmarks do not halve its variance."""
+    runs = np.repeat([[-0.3], [-0.1], [0.1], [0.3]], 50, axis=1)
+    a, b = {k: np.zeros((4, 50)) for k in "xy"}, {k: runs for k in "xy"}
+    both, one = stats.paired(a, b, draws=2000), stats.paired(a["x"], b["x"], draws=2000)
+    assert both.high - both.low == pytest.approx(one.high - one.low, rel=0.1)
+
+
+# --- two arms: tests -----------------------------------------------------------------------------
+
+
+def test_seed_paired_t_agrees_with_scipy():
+    rng = np.random.default_rng(9)
+    a, b = rng.random((2, 4, 50))
+    ours, theirs = stats.paired_t(a, b), ttest_rel(b.mean(1), a.mean(1))
+    assert ours.p == pytest.approx(theirs.pvalue)
+    assert (ours.low, ours.high) == pytest.approx(tuple(theirs.confidence_interval()))
+
+
+def test_seeds_that_differ_by_the_same_have_no_spread_and_one_seed_no_test():
+    assert stats.paired_t([[0, 0], [0, 1]], [[1, 0], [1, 1]]) == (0.5, 0.5, 0.5, 0.0)
+    assert stats.paired_t([[0, 1], [0, 1]], [[0, 1], [1, 0]]).p == 1.0
+    with pytest.raises(ValueError, match="two seeds"):
+        stats.paired_t([0, 1], [1, 1])
+
+
+@pytest.mark.parametrize(  # statsmodels 0.15.0: mcnemar(table, exact=True).pvalue
+    "only_a, only_b, p", [(59, 121, 4.4344492637551645e-06), (5, 12, 0.143463134765625), (4, 0, 0.125), (0, 0, 1.0)]
+)
+def test_mcnemar_gives_the_reference_p(only_a, only_b, p):
+    a = [1] * only_a + [0] * only_b + [1, 0] * 20
+    b = [0] * only_a + [1] * only_b + [1, 0] * 20
+    assert stats.mcnemar(a, b) == (only_b, only_a, 40, pytest.approx(p))
+
+
+def test_mcnemar_refuses_what_it_would_count_wrongly():
+    with pytest.raises(ValueError, match="2 seeds"):
+        stats.mcnemar([[0, 1], [0, 1]], [[1, 1], [0, 0]])
+    with pytest.raises(ValueError, match="0 or 1"):
+        stats.mcnemar([0.5, 1], [1, 0])
+
+
+@pytest.mark.parametrize(  # statsmodels 0.15.0: multipletests(p, method="holm")[1]; R's p.adjust gives the first one too
+    "p, adjusted",
+    [
+        ([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02]),
+        ([1e-4, 0.5, 0.2, 0.013, 0.013, 0.9, 0.049, 0.02], [8e-4, 1, 0.6, 0.091, 0.091, 1, 0.196, 0.1]),
+        ([0.04], [0.04]),
+    ],
+)
+def test_holm_gives_the_reference_values_in_the_order_given(p, adjusted):
+    assert stats.holm(p) == pytest.approx(adjusted)
+
+
+def test_holm_finds_something_among_ten_nothings_in_at_most_5_percent():
+    rng = np.random.default_rng(10)
+    found = np.mean([stats.holm(rng.random(10)).min() < 0.05 for _ in range(4000)])
+    assert 0.035 < found <= 0.055  # unadjusted: 40 %
+
+
+@pytest.mark.parametrize(  # the paper's: Mistral, Llama (one tie), MMLU domains, subjects
+    "up, down, ties, p", [(8, 0, 0, 0.0078), (6, 1, 1, 0.125), (9, 1, 0, 0.0215), (28, 6, 0, 0.0002), (0, 0, 3, 1.0)]
+)
+def test_the_sign_test_counts_ups_against_downs(up, down, ties, p):
+    result = stats.sign_test([0.1] * up + [-2.0] * down + [0.0] * ties)
+    assert result[:3] == (up, down, ties)
+    assert result.p == pytest.approx(p, abs=5e-5)
+
+
+# --- power ---------------------------------------------------------------------------------------
+
+
+def test_the_disagreement_of_two_models_follows_from_accuracies_and_correlation():
+    assert stats.disagreement(0.5, 0.5, 0.0) == 0.5  # two coins
+    assert stats.disagreement(0.5, 0.5, 1.0) == 0.0  # the same model
+    assert stats.disagreement(0.2, 0.6, 0.0) == pytest.approx(0.2 * 0.4 + 0.8 * 0.6)
+
+
+def test_the_smallest_detectable_difference_is_the_research_notes():
+    """MMLU at the paper's size: 3.1 points if the arms correlate by 0.5; (1.960 + 0.842) sqrt(0.2464 / 2000) by hand."""
+    assert stats.detectable(2000, stats.disagreement(0.56, 0.56)) == pytest.approx(0.0311, abs=5e-5)
+    assert stats.detectable(1, 1.0) == 1.0
+
+
+@pytest.mark.parametrize("n, disagree", [(500, 0.25), (2290, 0.2)])
+def test_a_detectable_difference_is_detected_in_80_percent(n, disagree):
+    delta = stats.detectable(n, disagree)
+    up = (disagree + delta) / 2
+    rng, found = np.random.default_rng(11), 0
+    for _ in range(1000):
+        only_b, only_a, _ = rng.multinomial(n, [up, disagree - up, 1 - disagree])
+        difference = np.r_[np.ones(only_b), -np.ones(only_a), np.zeros(n - only_a - only_b)]
+        found += abs(difference.mean()) > 1.96 * difference.std() / math.sqrt(n)
+    assert 0.77 < found / 1000 < 0.84
+
+
+# --- bad input -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("a, b", [([0, 1, 1], [0, 1]), ([[0, 1], [1, 1]], [0, 1]), ([[0, 1]], [[0], [1]])])
+@pytest.mark.parametrize("function", [stats.paired, stats.paired_t, stats.mcnemar, stats.verdict])
+def test_arms_with_other_questions_or_seeds_are_refused(function, a, b):
+    with pytest.raises(ValueError, match="same questions"):
+        function(a, b)
+
+
+@pytest.mark.parametrize(
+    "a, b, options, message",
+    [
+        ([], [], {}, "not empty"),
+        (np.zeros((0, 4)), np.zeros((0, 4)), {}, "not empty"),
+        (np.zeros((2, 2, 2)), np.zeros((2, 2, 2)), {}, r"\[seeds, questions\]"),
+        ([0, float("nan"), 1], [0, 1, 1], {}, "1 of 3 questions lack an answer"),
+        ([0, 1], [1, 1], {"clusters": ["law"]}, "one label for each of 2"),
+        ([0, 1], [1, 1], {"clusters": ["law", "law"]}, "one cluster only"),
+        ([0, 1], [1, 1], {"clusters": ["law", None]}, "no cluster"),
+        ([0, 1], [1, 1], {"clusters": ["law", float("nan")]}, "no cluster"),
+        ([0, 1], [1, 1], {"draws": 0}, "one draw or more"),
+        ([0, 1], [1, 1], {"level": 95}, "a level in 0..1"),
+        ({"mmlu": [0, 1]}, {"date": [0, 1]}, {}, "same benchmarks"),
+        ({"mmlu": [0, 1]}, [0, 1], {}, "same benchmarks"),
+        ({}, {}, {}, "same benchmarks"),
+        ({"x": [0, 1], "y": [[0], [1]]}, {"x": [0, 1], "y": [[0], [1]]}, {}, "same seeds"),
+        ({"x": [0, 1]}, {"x": [0, 1]}, {"clusters": {"y": [0, 1]}}, "not answered"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_in_words(a, b, options, message):
+    with pytest.raises(ValueError, match=message):
+        stats.paired(a, b, **options)
+
+
+@pytest.mark.parametrize("call", [lambda: stats.holm([]), lambda: stats.holm([0.1, float("nan")]), lambda: stats.holm([1.2]),
+                                  lambda: stats.sign_test([]), lambda: stats.sign_test([float("nan")]),
+                                  lambda: stats.detectable(0, 0.2), lambda: stats.detectable(100, 20)])  # fmt: skip
+def test_missing_and_impossible_numbers_are_refused(call):
+    with pytest.raises(ValueError):
+        call()
+
+
+# --- simulations ---------------------------------------------------------------------------------
+
+# (seeds, n, sd) -> how often, in percent, the 95 % interval of `paired` held the truth: 1,000 simulations without a
+# difference and 1,000 with one of 4 points.
+COVERAGE = {
+    (2, 164, 0): 98.1, (2, 164, 0.01): 98.0, (2, 164, 0.03): 96.8,
+    (2, 817, 0): 98.2, (2, 817, 0.01): 96.7, (2, 817, 0.03): 91.1,
+    (2, 2290, 0): 97.6, (2, 2290, 0.01): 95.2, (2, 2290, 0.03): 81.9,
+    (4, 164, 0): 97.3, (4, 164, 0.01): 97.0, (4, 164, 0.03): 96.0,
+    (4, 817, 0): 96.8, (4, 817, 0.01): 97.0, (4, 817, 0.03): 94.8,
+    (4, 2290, 0): 96.6, (4, 2290, 0.01): 96.0, (4, 2290, 0.03): 91.0,
+    (8, 164, 0): 97.4, (8, 164, 0.01): 97.4, (8, 164, 0.03): 96.6,
+    (8, 817, 0): 97.2, (8, 817, 0.01): 97.5, (8, 817, 0.03): 96.0,
+    (8, 2290, 0): 96.6, (8, 2290, 0.01): 96.8, (8, 2290, 0.03): 94.3,
+}  # fmt: skip
+
+
+def answers(rng, n, seeds, delta=0.0, sd=0.0, agreement=0.7, middle=0.5):
+    """0/1 answers of two arms, [seeds, n], whose true accuracies differ by exactly `delta` over all questions and runs.
+
+    A question has a difficulty and an effect of its own on the difference (uniform; standard deviation 10 points). A
+    pair of runs moves the difference by a normal with standard deviation `sd`. On a share `agreement` of the answers
+    a run does what all runs of its arm do on the question, on the rest it tosses its own coin; half of the questions
+    are lucky or unlucky for both arms alike.
+    """
+    own = rng.uniform(-1, 1, n) * 0.1 * math.sqrt(3) + delta
+    middle = middle + rng.uniform(-0.2, 0.2, n)
+    both = rng.random(n)
+    arms = []
+    for sign in (-1, 1):
+        chance = middle + sign * own / 2 + rng.normal(0, sd / math.sqrt(2), (seeds, 1))
+        luck = np.where(rng.random(n) < 0.5, both, rng.random(n))
+        luck = np.where(rng.random((seeds, n)) < agreement, luck, rng.random((seeds, n)))
+        arms.append((luck < chance).astype(int))
+    return arms
+
+
+def coverage(times, n, seeds, delta, sd, interval=stats.paired, **options):
+    rng, covered = np.random.default_rng(12), 0
+    for k in range(times):
+        a, b = answers(rng, n, seeds, delta, sd)
+        _, low, high = interval(a, b, **options, seed=k)
+        covered += low <= delta <= high
+    return covered / times
+
+
+def wrong_verdicts(times, n, seeds, sd, agreement):
+    """How often arms that differ by nothing get a "yes", and how often a "no"."""
+    rng = np.random.default_rng(13)
+    said = [stats.verdict(*answers(rng, n, seeds, 0.0, sd, agreement), draws=400, seed=k).answer for k in range(times)]
+    return said.count("yes") / times, said.count("no") / times
+
+
+@pytest.mark.parametrize(
+    "seeds, n, sd, delta",
+    [(2, 164, 0, 0.0), (2, 164, 0, 0.04), (8, 164, 0.03, 0.0), (4, 817, 0.01, 0.04), (2, 2290, 0.03, 0.04),
+     (4, 2290, 0.03, 0.0), (8, 2290, 0, 0.04)],
+)  # fmt: skip
+def test_the_bootstrap_covers_the_truth_as_often_as_its_docstring_says(seeds, n, sd, delta):
+    found, expected = 100 * coverage(300, n, seeds, delta, sd, draws=300), COVERAGE[seeds, n, sd]
+    assert found == pytest.approx(expected, abs=3 * math.sqrt(expected * (100 - expected) / 300))
+
+
+def test_the_docstring_of_the_bootstrap_prints_the_simulated_figures():
+    printed = [" ".join(line.split()) for line in stats.paired.__doc__.splitlines()]
+    for seeds in (2, 4, 8):
+        row = [f"{COVERAGE[seeds, n, sd]:.1f}" for n in (164, 817, 2290) for sd in (0, 0.01, 0.03)]
+        assert " ".join([str(seeds), *row]) in printed
+
+
+# --- the verdict ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "n, seeds, sd, agreement",
+    [(20, 2, 0, 1), (20, 4, 0.01, 0.7), (70, 3, 0, 0.7), (164, 8, 0, 1), (817, 4, 0.03, 0.7), (2290, 2, 0.03, 0.7),
+     (817, 8, 0.03, 0.7)],
+)  # fmt: skip
+def test_arms_that_do_not_differ_get_a_winner_in_at_most_5_percent(n, seeds, sd, agreement):
+    yes, no = wrong_verdicts(200, n, seeds, sd, agreement)
+    assert yes <= 0.05 and no <= 0.05
+
+
+def test_neither_half_of_the_verdict_would_do_alone():
+    """Arms that do not differ: the docstring's 18 % and 42 % of winners where there is none."""
+    alone = 1 - coverage(200, 2290, 2, 0.0, 0.03, draws=300)
+    assert alone == pytest.approx(0.18, abs=0.08)
+    over_seeds = 1 - coverage(200, 164, 8, 0.0, 0.0, interval=lambda a, b, seed: stats.paired_t(a, b)[:3])
+    assert over_seeds == pytest.approx(0.42, abs=0.1)
+
+
+def test_a_difference_of_the_papers_size_is_found_with_its_four_seeds():
+    """CommonsenseQA, Mistral: +7.2 points on 1,221 questions."""
+    rng = np.random.default_rng(15)
+    said = [stats.verdict(*answers(rng, 1221, 4, 0.072, 0.01), draws=400, seed=k).answer for k in range(100)]
+    assert said.count("yes") > 80 and "no" not in said
+
+
+def clear(seeds, n=200, gain=40):
+    a = np.tile([1, 0], (seeds, n // 2))
+    b = a.copy()
+    for k, row in enumerate(b):
+        row[1 : 2 * (gain + k) : 2] = 1
+    return a, b
+
+
+def test_the_verdict_names_the_winner():
+    a, b = clear(3)
+    yes, no = stats.verdict(a, b), stats.verdict(b, a, names=("design 8", "design 4"))
+    assert yes.answer == "yes" and yes.reason.startswith("Role is ahead: +20.5 points, 95 % interval +")
+    assert no.answer == "no" and no.reason.startswith("design 8 is ahead: -20.5 points")
+    assert yes.difference == stats.paired(a, b)
+
+
+@pytest.mark.parametrize(
+    "a, b, reason",
+    [
+        (*clear(1), "one seed only"),
+        (np.zeros((3, 90)), np.tile([1] * 5 + [0] * 85, (3, 1)), "the arms part on 5 questions (clusters) only"),
+        (np.zeros((2, 90)), np.zeros((2, 90)), "the arms part on 0 questions"),
+        (np.tile([0, 1, 1], (3, 10)), np.tile([1, 0, 1], (3, 10)), "the interval holds 0: so few questions show"),
+        (np.zeros((3, 60)), [[1] * 40 + [0] * 20, [1] * 4 + [0] * 56, [1] * 16 + [0] * 44], "3 seeds that differ"),
+    ],
+)
+def test_cannot_say_comes_with_its_reason(a, b, reason):
+    answer, said, _ = stats.verdict(a, b)
+    assert answer == "cannot say" and said.startswith(reason)
+
+
+def test_the_verdict_over_several_benchmarks_is_on_their_macro_average():
+    (a, b), (c, d) = clear(3), clear(3, n=60, gain=3)
+    both = stats.verdict({"mmlu": a, "date": c}, {"mmlu": b, "date": d}, clusters={"mmlu": np.arange(200) // 4})
+    assert both.answer == "yes"
+    assert both.difference.estimate == pytest.approx(((b - a).mean() + (d - c).mean()) / 2)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "coverage":
+        for seeds, n, sd in itertools.product((2, 4, 8), (164, 817, 2290), (0, 0.01, 0.03)):
+            found = np.mean([coverage(1000, n, seeds, delta, sd, draws=500) for delta in (0, 0.04)])
+            print(f"    ({seeds}, {n}, {sd}): {100 * found:.1f},", flush=True)
+    else:
+        for setting in itertools.product((20, 164, 2290), (2, 4, 8), (0, 0.01, 0.03), (0, 0.7, 1)):
+            print(*setting, *wrong_verdicts(600, *setting), flush=True)

@@ -1,13 +1,22 @@
-"""The paper's printed numbers, as data, so that every result can stand beside them.
+"""The paper's printed numbers, as data; `compare` puts ours beside them, `supports` asks what they can carry alone.
 
 Self-Prompt Tuning (arXiv 2407.08995). Accuracies and pass@1 in percent, means of four seeds; a
 dagger in the name marks the best of the four seeds (Table 1's second rows: a selected maximum).
-Figure 3's bars are not printed as numbers; only what the text says of them is here.
+The bars of Figures 3 and 5 are not printed as numbers; only what the text says of them is here.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Hashable, Mapping
+
+import pandas as pd
+from scipy.stats import norm
+
+from . import stats
+
 BENCHMARKS = ("mmlu", "commonsense_qa", "strategyqa", "truthful_qa", "openbookqa", "humaneval", "gsm8k", "date")
+MULTI, SINGLE = BENCHMARKS[:5], BENCHMARKS[5:]  # Table 3's multi-domain and single-domain tasks
 
 
 def _row(*values: float) -> dict[str, float]:
@@ -56,6 +65,11 @@ TABLE3 = {
 }
 
 FIGURE3 = "Mistral-Role is ahead of Mistral-LIMA in 9 of 10 MMLU domains (28 of 34 subjects) and behind in chemistry."
+FIGURE3_AHEAD = {"domains": (9, 10), "subjects": (28, 34)}  # ahead, of so many; Table 2's MMLU has 35 subjects, not 34
+FIGURE3_BEHIND = ("chemistry",)  # the other nine domains are ahead; the paper's text does not list them
+# Section 4.4: Mistral-Role answers better than Mistral-LIMA "5% of the time", read as wins minus losses, in points.
+# Wins, ties and losses stand in the picture only. Against Mistral-Instruct and ChatGPT: "subpar", no number.
+FIGURE5 = {"net win": 5.0, "questions": 300, "judge": "gpt-4-1106-preview"}
 AUDIT = {"format": 100, "question description": 96, "role description": 97}  # of 100 entries of LIMA-Role, section 3.1
 DECLINED = 14  # of LIMA's 1,030 questions, section 3.1
 EXAMPLES = (  # Figure 2: the one-shot example, and GPT-4's answer for LIMA's first question
@@ -64,3 +78,149 @@ EXAMPLES = (  # Figure 2: the one-shot example, and GPT-4's answer for LIMA's fi
     "A: This question is a neuroscience problem involving cell biology and migration. To better solve it, I will act as "
     "a neuroscientist who specializes in the study of the brain and its cellular behaviors.",
 )
+
+Ours = Mapping[Hashable, tuple[float, float, float]]  # estimate, low, high; `stats.Interval` is one
+COLUMNS = ("paper", "ours", "low", "high", "compatible?")
+ROUNDING = 0.05  # the paper prints one decimal
+CORRELATION = 0.5  # assumed between the answers of the paper's two arms, which it does not print
+
+
+def compare(table: str, ours: Ours | pd.DataFrame, margin: float = 5.0, level: float = 0.95) -> pd.DataFrame:
+    """paper | ours | low | high | compatible? for the rows of `ours`, in points (percent).
+
+    `ours` maps a key to (estimate, low, high), as shares in 0..1; for Table 2 numbers as they are:
+
+        Table 1    (arm, benchmark or "average"); an arm is ours or a row of the paper, or two: "role - lima";
+                   or the table of scores.csv
+        Table 2    (benchmark, "questions" or "words")
+        Table 3    (design, "multi" or "single")
+        Figure 3   "domains" or "subjects" (share of them ahead); a domain's name (role - lima)
+        Figure 5   "net win" (wins minus losses)
+
+    The rule: "no" if the two differ by more than sampling explains, which is our interval on the side of the paper's
+    value and the paper's own 95 % (from its n questions; it prints no spread of seeds), square-and-add (Newcombe,
+    Statist. Med. 17, 1998). Otherwise "yes" if that is at most `margin` points to either side, so that a gap of that
+    size would have shown; "cannot tell" if it is more, or nothing was measured (NaN). A domain of Figure 3 has only a
+    direction: "cannot tell" while our interval holds 0. Another model, fewer tokens or other questions can make a "no"
+    as well as another truth.
+    Raises ValueError for a table or key that the paper does not have.
+    """
+    if isinstance(ours, pd.DataFrame):
+        ours = scored(ours)
+    scale, lines = 1 if table == "Table 2" else 100, []
+    for key, interval in ours.items():
+        value, se = printed(table, key)
+        estimate, low, high = (scale * x for x in interval)
+        lines.append((value, estimate, low, high, _compatible(value, se, estimate, low, high, margin, level)))
+    keys = list(ours)
+    several = keys and all(isinstance(key, tuple) for key in keys)
+    return pd.DataFrame(lines, pd.MultiIndex.from_tuples(keys) if several else pd.Index(keys), COLUMNS)
+
+
+def printed(table: str, key: Hashable) -> tuple[float | str, float]:
+    """A value as printed (points; "ahead" or "behind" for a domain) and its standard error over questions. Keys: `compare`."""
+    try:
+        match table:
+            case "Table 1":
+                return _table1(*key)
+            case "Table 2":
+                return float(TABLE2[key[0]][("questions", "words").index(key[1])]), 0.0
+            case "Table 3":
+                value = TABLE3[key[0]][("multi", "single").index(key[1])]
+                names = {"multi": MULTI, "single": SINGLE}[key[1]]
+                return value, math.sqrt(sum(_variance(value, name) for name in names)) / len(names)
+            case "Figure 3" if key in FIGURE3_AHEAD:
+                ahead, of = FIGURE3_AHEAD[key]
+                return 100 * ahead / of, 100 * math.sqrt(ahead * (of - ahead) / of**3)
+            case "Figure 3" if isinstance(key, str):
+                return "behind" if key in FIGURE3_BEHIND else "ahead", 0.0
+            case "Figure 5" if key == "net win":
+                return FIGURE5["net win"], _figure5_se(ties=0.2)  # few ties: the widest
+    except (KeyError, ValueError, TypeError, IndexError):
+        pass
+    raise ValueError(f"the paper prints nothing for {table!r}, {key!r}: see the keys of paper.compare")
+
+
+def scored(scores: pd.DataFrame) -> dict[tuple[str, str], tuple[float, float, float]]:
+    """Table 1 of our own run, for `compare`: means over seeds of accuracy, low and high by (arm, benchmark).
+
+    The interval of one run: it speaks of other questions, not of other seeds. The average is there for an arm that
+    answered all eight benchmarks; its interval is the root of the sum of squares.
+    """
+    means = scores.groupby(["arm", "benchmark"], sort=False)[["accuracy", "low", "high"]].mean()
+    ours = {key: tuple(row) for key, row in zip(means.index, means.to_numpy().tolist())}
+    for arm in dict.fromkeys(scores.arm):
+        part = means.loc[arm]
+        if set(part.index) == set(BENCHMARKS):
+            average, half = part.accuracy.mean(), math.sqrt((((part.high - part.low) / 2) ** 2).sum()) / len(part)
+            ours[arm, "average"] = (average, average - half, average + half)
+    return ours
+
+
+def supports(correlation: float = CORRELATION, ties: float = 0.35, level: float = 0.95) -> pd.DataFrame:
+    """What the paper's own numbers carry: every difference Role - LIMA with z, p and what so few questions can show.
+
+    Differences, standard errors and `detectable` (found with 80 % power) in points; `p Holm` is corrected for the eight
+    benchmarks of a model. `supported`: "yes" after the correction, "uncorrected" only before it, "no". Standard errors
+    are those of one run over n questions; `correlation` between the arms' answers (0: as if unpaired) and the share of
+    `ties` in Figure 5 are assumptions. The paper prints no spread over its four seeds, so even a "yes" says nothing
+    of a fifth.
+    """
+    questions = {name: TABLE2[name][0] for name in BENCHMARKS}
+    questions["average"] = sum(questions.values())
+    lines = {
+        (f"Table 1, {model}", name): (n, *_difference(f"{model}-LIMA", f"{model}-Role", name, correlation))
+        for model in ("Llama", "Mistral")
+        for name, n in questions.items()
+    }
+    lines["Figure 5, Mistral", "net win"] = (FIGURE5["questions"], FIGURE5["net win"], _figure5_se(ties))
+    table = pd.DataFrame(list(lines.values()), pd.MultiIndex.from_tuples(lines), ["n", "difference", "se"])
+    table["z"] = table.difference / table.se
+    table["p"] = 2 * norm.sf(table.z.abs())
+    table["p Holm"] = table.p
+    for model in ("Llama", "Mistral"):
+        eight = [(f"Table 1, {model}", name) for name in BENCHMARKS]
+        table.loc[eight, "p Holm"] = stats.holm(table.p[eight])
+    table["detectable"] = float(norm.ppf((1 + level) / 2) + norm.ppf(0.8)) * table.se
+    found = (table[["p", "p Holm"]] < 1 - level).sum(axis=1)
+    table["supported"] = found.map({0: "no", 1: "uncorrected", 2: "yes"})
+    return table
+
+
+def _compatible(value, se: float, estimate: float, low: float, high: float, margin: float, level: float) -> str:
+    if not all(map(math.isfinite, (estimate, low, high))):
+        return "cannot tell"
+    if isinstance(value, str):
+        return "cannot tell" if low <= 0 <= high else "yes" if (low > 0) == (value == "ahead") else "no"
+    theirs, above, below = float(norm.ppf((1 + level) / 2)) * se, high - estimate, estimate - low
+    if abs(estimate - value) > math.hypot(theirs, above if value > estimate else below) + ROUNDING:
+        return "no"
+    return "yes" if math.hypot(theirs, max(above, below)) <= margin else "cannot tell"
+
+
+def _table1(row: str, name: str) -> tuple[float, float]:
+    names = [ARM_ROWS.get(arm, arm) for arm in row.split(" - ")]
+    if len(names) == 2:
+        return _difference(names[1], names[0], name, CORRELATION)
+    (arm,) = names
+    over = BENCHMARKS if name == "average" else (name,)
+    return TABLE1[arm][name], math.sqrt(sum(_variance(TABLE1[arm][k], k) for k in over)) / len(over)
+
+
+def _difference(first: str, second: str, name: str, correlation: float) -> tuple[float, float]:
+    """second - first on a benchmark or the average of all, and its standard error."""
+    over = BENCHMARKS if name == "average" else (name,)
+    variance = 0.0
+    for k in over:
+        a, b = _variance(TABLE1[first][k], k), _variance(TABLE1[second][k], k)
+        variance += a + b - 2 * correlation * math.sqrt(a * b)
+    return round(TABLE1[second][name] - TABLE1[first][name], 1), math.sqrt(variance) / len(over)
+
+
+def _variance(percent: float, benchmark: str) -> float:
+    """Variance of an accuracy over the questions of a benchmark, points squared."""
+    return percent * (100 - percent) / TABLE2[benchmark][0]
+
+
+def _figure5_se(ties: float) -> float:
+    return 100 * math.sqrt((1 - ties - (FIGURE5["net win"] / 100) ** 2) / FIGURE5["questions"])
