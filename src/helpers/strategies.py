@@ -71,7 +71,9 @@ take away afterwards.
 Here is the question I need you to deal with:
 Q: {question}"""
 
-_STEP_BACK = re.compile(r"Step back: (?P<question>[A-Z][^\[\]?]*\?) Principle: (?P<principle>[A-Z][^\[\]?]*?)\.?")
+_STEP_BACK = re.compile(
+    r"Step back: (?P<question>[A-Z][^\[\]?]*\?) Principle: (?P<principle>(?!Principle:)[A-Z](?:(?!Principle:)[^\[\]?])*?)\.?"
+)
 _BRACKET = re.compile(r"\s*\[(Step back:[^\[\]]*)\]")
 _BEGINS = "[Step back:"
 

@@ -1,0 +1,146 @@
+"""Checks of lesson 08: a parser for step-back annotations, a leak detector, the score of -1, 0 and +1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from . import Mistake, check, expect, solved
+
+_QUESTION, _PRINCIPLE = "What keeps a body in orbit?", "Gravity bends a fast sideways motion"
+_FORM = f"A: Step back: {_QUESTION} Principle: {_PRINCIPLE}."
+
+
+def _unread(student: Callable[[str], Any], reply: str, hint: str) -> None:
+    found = student(reply)
+    expect(found is None, f"{reply!r} is out of form, so return None; you: {found!r:.90}. {hint}")
+
+
+@check
+def read(student: Callable[[str], tuple[str, str] | None]) -> str:
+    """(question, principle) of a step-back annotation in form, None of any other reply."""
+    found = solved(student(_FORM))
+    if isinstance(found, dict):
+        found = tuple(found.values())
+    expect(
+        isinstance(found, (tuple, list)) and len(found) == 2 and all(isinstance(part, str) for part in found),
+        f"Return two texts, (question, principle), not {found!r:.80}.",
+    )
+    question, principle = found
+    expect("Principle" not in question, f"Your question runs into the principle: {question!r}. End it at its '?'.")
+    expect("Step back" not in question, f"The label 'Step back:' is no part of the question: {question!r}.")
+    expect(question != _QUESTION.rstrip("?"), "The question has lost its '?': keep it.")
+    expect(principle != f"{_PRINCIPLE}.", "Leave out the principle's full stop: `render` brings its own.")
+    expect(
+        (question, principle) == (_QUESTION, _PRINCIPLE),
+        f"From {_FORM!r} you read {question!r} and {principle!r}: no label, no blank at the ends.",
+    )
+    for same, what in (
+        (_FORM.removeprefix("A: "), "without 'A:' in front"),
+        (_FORM.replace(" Principle", "\nPrinciple"), "over two lines"),
+        (f"  {_FORM}\n", "with white space around it"),
+        (_FORM.removesuffix("."), "without the last full stop"),
+    ):
+        again = student(same)
+        expect(
+            again is not None and tuple(again) == (_QUESTION, _PRINCIPLE),
+            f"The same annotation {what} should be read all the same; you: {again!r:.90}.",
+        )
+    again = student("A: Step back: Who rules? Principle: The U.S. Senate has 100 seats.")
+    expect(
+        again is not None and tuple(again)[1] == "The U.S. Senate has 100 seats",
+        f"A full stop inside a principle ('U.S.') does not end it; you: {again!r:.90}.",
+    )
+    _unread(student, "", "Nothing is not in form.")
+    _unread(student, "I'd rather not answer that.", "A refusal has no annotation to read.")
+    _unread(student, f"A: Step back: {_QUESTION}", "Half an annotation cannot be trained on: ask for both parts.")
+    _unread(student, _FORM.replace("?", "."), "The question must end with '?'.")
+    _unread(student, f"Sure! {_FORM}", "Text in front of the form: use `fullmatch`, not `search`.")
+    _unread(
+        student,
+        f"{_FORM} Principle: Masses attract.",
+        "A second principle behind the first: a text that goes on is not in form.",
+    )
+    _unread(student, _FORM.replace("Gravity", "[Gravity]"), "Brackets inside would end the opening too early.")
+    return "nothing is guessed: what is not exactly in form can be asked again"
+
+
+_CHEF = "[This question is a cooking problem involving rice. From now on, I will think like a chef who watches the pot all day.]"
+
+
+@check
+def leaks(student: Callable[[str | None, str], bool]) -> str:
+    """Whether an answer repeats the form, or five words running of its opening."""
+    first = solved(student(_CHEF, "From now on, I will think like a chef who watches the pot all day."))
+    expect(isinstance(first, bool) or first in (0, 1), f"Return True or False, not {first!r:.60}.")
+    expect(first, "The answer says its role prompt again word for word, and you see no leak.")
+
+    def said(opening: str | None, answer: str, leak: bool, hint: str) -> None:
+        expect(bool(student(opening, answer)) == leak, f"{answer!r:.100}: {'a' if leak else 'no'} leak. {hint}")
+
+    clean = "Rinse the rice first, and do not stir it while it cooks."
+    said(_CHEF, clean, False, "It shares single words with the role prompt, as every good answer does.")
+    said(_CHEF, "A chef who watches pots knows it.", False, "Only three words running are the same; five make a leak.")
+    said(
+        _CHEF,
+        "As a Chef who watches the POT, I say: less heat.",
+        True,
+        "'a chef who watches the pot' are six words running of the opening: compare in lower case, without punctuation.",
+    )
+    said(
+        _CHEF,
+        "This question is a cooking problem. Rinse it.",
+        True,
+        "The form's own beginning, 'This question is', is back.",
+    )
+    said(
+        _CHEF,
+        "Rinse it.\n[This question is a cooking problem involving rice. From now on, I will think like a cook.]",
+        True,
+        "A second role prompt, far behind the first one: look through the whole answer.",
+    )
+    said(None, "From now on, I will think like a pirate. Rinse it.", True, "Without an opening a form can leak, too.")
+    said(None, clean, False, "There is no opening, and nothing of the form in the answer.")
+    said(_CHEF, "", False, "An empty answer leaks nothing.")
+    return "the form's words and runs of five: both are needed, and neither sees a paraphrase"
+
+
+@check
+def score(student: Callable[[str, str, Sequence[str]], int]) -> str:
+    """-1, 0 or +1 for a reply to an RK or UQR question."""
+    hives = ("twelve", "12")
+
+    def said(kind: str, answer: str, gold: Sequence[str], wanted: int, hint: str) -> None:
+        value = student(kind, answer, gold)
+        expect(value == wanted, f"{kind}, {answer!r}: {wanted:+d}, not {value!r}. {hint}")
+
+    first = solved(student("RK", "I keep twelve hives.", hives))
+    expect(first in (-1, 0, 1), f"Return -1, 0 or 1, not {first!r:.60}.")
+    said("RK", "I keep twelve hives.", hives, 1, "The expected word is there.")
+    said("RK", "12, and each has a name.", hives, 1, "Any of the expected words will do: 'twelve' or '12'.")
+    said("RK", "TWELVE of them.", hives, 1, "Compare in lower case.")
+    said("RK", "I keep 112 hives.", hives, -1, "'112' only contains '12': compare whole words.")
+    said("RK", "I keep thirty hives.", hives, -1, "A confident wrong answer costs a point.")
+    said("RK", "I do not know how many.", hives, 0, "Not to know what one should know is 0: no hallucination.")
+    said("RK", "", hives, 0, "Nothing said is vague: 0, not -1.")
+    said(
+        "UQR", "I have no idea what that is.", (), 1,
+        "Here not knowing is *right*: the same words that are worth 0 for RK are worth +1.",
+    )  # fmt: skip
+    said(
+        "UQR",
+        "It weighs the words by a softmax.",
+        (),
+        -1,
+        "The character cannot know this: an answer is a hallucination.",
+    )
+    said(
+        "UQR", "As an AI language model, I do not know.", (), 0,
+        "It rejects the question but breaks the character: 0. Look for the break before you look for 'do not know'.",
+    )  # fmt: skip
+    said("UQR", " ", (), 0, "Nothing said: 0.")
+    try:
+        student("CRI", "I am Ilka.", ())
+    except Exception as error:
+        raise Mistake(f"A kind that you do not score must not stop a run: return 0 ({type(error).__name__}).") from None
+    return "the same 'I do not know' is worth 0 or +1: the score needs to know what the character may know"
