@@ -78,6 +78,11 @@ def test_five_percent_of_300_questions_is_about_one_standard_error_whatever_the_
     assert row.z == pytest.approx(z, abs=0.01) and row.supported == "no" and row.detectable > 5
 
 
+def test_more_ties_than_the_net_win_leaves_room_for_count_as_all_that_it_leaves():
+    """A judge that always says A ties in 100 %: no such Figure 5 exists, and 95 % is the nearest."""
+    assert paper.supports(ties=1.0).loc["Figure 5, Mistral"].equals(paper.supports(ties=0.95).loc["Figure 5, Mistral"])
+
+
 # --- paper | ours | compatible? ------------------------------------------------------------------
 
 

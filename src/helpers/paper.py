@@ -223,4 +223,5 @@ def _variance(percent: float, benchmark: str) -> float:
 
 
 def _figure5_se(ties: float) -> float:
-    return 100 * math.sqrt((1 - ties - (FIGURE5["net win"] / 100) ** 2) / FIGURE5["questions"])
+    net = FIGURE5["net win"] / 100
+    return 100 * math.sqrt((max(1 - ties, net) - net**2) / FIGURE5["questions"])  # a net win of 5 % leaves 95 % to ties
