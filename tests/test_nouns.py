@@ -77,6 +77,12 @@ def test_expected_distinct_words_are_the_mean_over_all_draws(words):
         assert nouns.expected_distinct(words, size) == pytest.approx(np.mean(every))
 
 
+def test_equal_compositions_have_exactly_equal_diversity_in_whatever_order():
+    """A rank correlation would break a tie of 1e-16."""
+    words = "aaabbcdefgh"
+    assert len({nouns.expected_distinct(order, 7) for order in (words, words[::-1], words[4:] + words[:4])}) == 1
+
+
 def test_more_words_than_there_are_cannot_be_drawn():
     with pytest.raises(ValueError, match="cannot draw 5 of 4"):
         nouns.expected_distinct("aabc", 5)

@@ -37,7 +37,8 @@ def load(run: Run, arms: Sequence[str] = ARMS, say=print) -> tuple[pd.DataFrame,
 
 
 def in_both(answers: pd.DataFrame, arms: Sequence[str] = ARMS, benchmark: str = "mmlu") -> pd.DataFrame:
-    """The lines of answers.csv on one benchmark whose question both `arms` answered, with the same seeds."""
+    """The lines of answers.csv on one benchmark whose question both `arms` answered,
+    with the same seeds."""
     both = answers[(answers.benchmark == benchmark) & answers.arm.isin(arms)]
     both = both[both.groupby(["question_id", "seed"]).arm.transform("nunique") == len(arms)]
     return both[both.groupby("question_id").seed.transform("nunique") == both.seed.nunique()]
@@ -58,11 +59,14 @@ def with_subjects(pairs: pd.DataFrame, sources: Sequence[str]) -> tuple[pd.DataF
 
 
 def table(pairs: pd.DataFrame, by: str = "group", arms: Sequence[str] = ARMS) -> pd.DataFrame:
-    """A line for each domain (`by="group"`) or subject (`by="subject"`), sorted by the difference, largest first.
+    """A line for each domain (`by="group"`) or subject (`by="subject"`), sorted by the
+    difference, largest first. Columns:
 
-    Columns: n (questions); of each arm its accuracy with Wilson's interval `_low`, `_high`; `difference` (second
-    minus first arm) with its bootstrap interval `low`, `high`; `gained` and `lost`, the questions on which the
-    second arm is better and worse, with the exact p of their sign test (for one seed that is McNemar's). The accuracies' intervals count a question once, however many seeds answered.
+    n: questions. `lima`, `role`: accuracy, with Wilson's interval `_low`, `_high`, which
+    counts a question once, however many seeds answered it.
+    difference: second minus first arm, with its bootstrap interval `low`, `high`.
+    gained, lost: questions on which the second arm is better, worse; p: their exact sign
+    test (for one seed that is McNemar's test).
     """
     first, second = arms
     lines = {}
@@ -74,11 +78,13 @@ def table(pairs: pd.DataFrame, by: str = "group", arms: Sequence[str] = ARMS) ->
             line |= {arm: share.estimate, f"{arm}_low": share.low, f"{arm}_high": share.high}
         difference = stats.paired(by_arm[first], by_arm[second])
         signs = stats.sign_test(by_arm[second].mean() - by_arm[first].mean())
-        line |= {"difference": difference.estimate, "low": difference.low, "high": difference.high}
-        lines[name] = line | {"gained": signs.up, "lost": signs.down, "p": signs.p}
+        line |= {"difference": difference.estimate, "low": difference.low}
+        line |= {"high": difference.high, "gained": signs.up, "lost": signs.down, "p": signs.p}
+        lines[name] = line
     columns = ["n", *(arm + end for arm in arms for end in ("", "_low", "_high"))]
     columns += ["difference", "low", "high", "gained", "lost", "p"]
     result = pd.DataFrame.from_dict(lines, orient="index", columns=columns)
+    result.index.name = {"group": "domain"}.get(by, by)
     return result.sort_values("difference", ascending=False, kind="stable")
 
 

@@ -88,15 +88,18 @@ def overview(lines: pd.DataFrame, by_group: dict[str, Counter], top: int = 3) ->
 
 
 def expected_distinct(words: Sequence[str], size: int) -> float:
-    """Mean number of different words in `size` of `words`, drawn without replacement, over all possible draws.
+    """Mean number of different words in `size` of `words`, drawn without replacement,
+    over all possible draws.
 
-    A word that occurs k times in N is missed by comb(N - k, size) of the comb(N, size) draws. Ecologists call this
-    rarefaction (Hurlbert 1971) and compare the species of unequal samples with it.
+    A word that occurs k times in N is missed by comb(N - k, size) of the comb(N, size)
+    draws. Ecologists call this rarefaction (Hurlbert 1971): it compares the species of
+    samples of unequal size.
     """
     n = len(words)
     if not 0 <= size <= n:
         raise ValueError(f"cannot draw {size} of {n} words")
-    return float(sum(1 - comb(n - k, size) / comb(n, size) for k in Counter(words).values()))
+    missed = [comb(n - k, size) / comb(n, size) for k in Counter(words).values()]
+    return round(float(len(missed) - sum(missed)), 9)  # equal is equal, for a ranking
 
 
 def diversity(answers: pd.DataFrame, first: str = "lima", second: str = "role") -> pd.DataFrame:

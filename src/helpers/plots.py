@@ -165,13 +165,13 @@ def noun_bars(counts: dict[str, Counter], top: int = 5) -> Figure:
     figure, axes = _grid(len(counts), height=0.35 + 0.26 * top)
     shares = [max(counter.values()) / counter.total() for counter in counts.values() if counter]
     for axis, (group, counter) in zip(axes, counts.items()):
-        first = _most_frequent(counter)[:top]
+        first = _most_frequent(counter, longest=17)[:top]
         for row, (_, count) in enumerate(first):
             axis.barh(row, count / counter.total(), color=COLOURS["role"], height=0.72)
             axis.text(count / counter.total(), row, f" {count}", va="center", fontsize=10)
         axis.set_yticks(range(len(first)), [noun for noun, _ in first], fontsize=10)
         axis.set(ylim=(top - 0.4, -0.6), xlim=(0, 1.18 * max(shares, default=1)), xticks=[])
-        axis.set_title(f"{group} · {counter.total()} roles", fontsize=11)
+        axis.set_title(f"{group} · {counter.total()} roles", fontsize=11, loc="right")  # to the left there is room
         axis.spines["bottom"].set_visible(False)
         axis.grid(visible=False)
     return figure

@@ -175,9 +175,9 @@ def agreement(student: Callable[[Sequence[bool], Sequence[bool]], tuple[float, f
     )
     expect(
         not near(kappa, observed - 0.62),
-        "You subtract the agreement of chance but do not divide by what is left, 1 - p_e.",
+        "You subtract the agreement of chance but do not divide by what is left, 1 - chance.",
     )
-    expect(near(kappa, wanted), f"Here p_o is 0.7 and p_e 0.62, so kappa is {wanted:.3f}; you say {kappa:.3f}.")
+    expect(near(kappa, wanted), f"Here observed is 0.7 and chance 0.62, so kappa is {wanted:.3f}; you say {kappa:.3f}.")
 
     turned = [not x for x in first]
     expect(
