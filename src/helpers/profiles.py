@@ -132,6 +132,7 @@ CPU = Profile(
     stage1_tokens=64,
     stage2_tokens=8,
     generation_batch=64,
+    generation_tokens=16_384,  # 0.8 GB for SmolLM2 in float32
     experiment={"max_steps": 12},
     openings_only=True,
     designs=(0, 1, 4, 8),  # none, no role, the odd one of Table 3, the paper's choice
