@@ -118,6 +118,9 @@ def test_yes_needs_that_a_gap_of_the_margin_would_have_shown():
 def test_none_of_eight_right_is_compatible_with_a_value_inside_its_interval():
     """A lopsided interval counts on the side of the paper: 25.9 lies within 0 to 32.4, and is not "no"."""
     assert said("Table 1", ("lima", "humaneval"), 0.0, 0.0, 0.324) == "cannot tell"
+    assert (
+        said("Table 1", ("lima", "truthful_qa"), 0.55, 0.52, 0.80) == "no"
+    )  # 43.9 is below, and below is 3 points wide
 
 
 def test_sizes_and_words_of_table_2_are_compared_as_they_are():

@@ -133,6 +133,19 @@ def test_whole_subjects_are_drawn_where_subjects_are_clusters():
     assert ratio == pytest.approx(math.sqrt(40), rel=0.15)
 
 
+def test_subjects_of_unequal_size_weigh_by_their_questions():
+    """One draw at a time: the questions of the drawn subjects pooled, so the size of a draw varies too."""
+    rng = np.random.default_rng(16)
+    subject = np.repeat(np.arange(12), [5] * 6 + [10] * 4 + [60, 120])
+    b = rng.normal(subject / 4, 1)
+    sums, sizes = np.bincount(subject, b), np.bincount(subject)
+    picks = rng.integers(12, size=(4000, 12))
+    plain = np.quantile(sums[picks].sum(1) / sizes[picks].sum(1), [0.025, 0.975])
+    fast = stats.paired(np.zeros(len(b)), b, draws=4000, clusters=subject)
+    assert fast.estimate == pytest.approx(b.mean())
+    assert fast[1:] == pytest.approx(plain, abs=0.06 * (fast.high - fast.low))
+
+
 def test_a_question_is_a_cluster_of_one():
     rng = np.random.default_rng(8)
     a, b = rng.random((2, 2, 60))
