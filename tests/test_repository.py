@@ -101,6 +101,7 @@ def test_all_six_lessons_are_there():
         "03_score_benchmarks",
         "04_mmlu_by_domain",
         "05_role_word_clouds",
+        "06_llm_judge",
         "07_prompt_designs",
     ]
 

@@ -92,9 +92,11 @@ def _cut(reply: str, limit: int, tokenizer: Any) -> tuple[str, int, bool]:
 def load_answers(file: Path) -> list[dict[str, Any]]:
     """The rows {"id", "question", "text"} of a JSONL file. `text` is the whole reply, its role prompt included."""
     rows = read_jsonl(file, required=("id", "question", "text"))
-    ids = [row["id"] for row in rows]
     if not rows:
         raise UserError(f"{file.name} holds no answers")
+    if all("key" in row for row in rows):  # a journal: what was asked last stands first
+        rows = list({row["id"]: row for row in reversed(rows)}.values())[::-1]
+    ids = [row["id"] for row in rows]
     if twice := sorted({i for i in ids if ids.count(i) > 1}):
         raise UserError(f"{file.name} holds question {twice[0]!r} twice: keep one answer to each")
     return rows

@@ -1,0 +1,192 @@
+"""Checks of lesson 06: two orders make one result, position bias from the journal, length as a judge."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from . import check, expect, solved
+
+_SAYS = {
+    "A": "Answer A is significantly better.",
+    "B": "Answer B is significantly better.",
+    "neither": "Neither is significantly better.",
+    None: "I find both answers charming.",
+}
+
+
+def _record(shown: tuple[str, str], verdict: str | None, id: str = "q") -> dict[str, Any]:
+    return {"id": id, "shown": list(shown), "reply": _SAYS[verdict]}
+
+
+def _pair(one: str | None, other: str | None, names: tuple[str, str] = ("lima", "role"), id: str = "q") -> list[dict]:
+    """Two records of a pair: the verdict with the first name shown first, and with the second name shown first."""
+    return [_record(names, one, id), _record(names[::-1], other, id)]
+
+
+@check
+def result(student: Callable[[list[dict[str, Any]]], str]) -> str:
+    """The winner's name, "tie" or "unparsed", from the two records of a pair."""
+
+    def says(*case: Any) -> Any:
+        return solved(student(_pair(*case)))
+
+    first = says("A", "B")
+    expect(
+        first != "tie",
+        '"A" with LIMA first and "B" with LIMA second are the *same* choice: LIMA, twice. '
+        'Translate each letter into the arm in "shown" before you compare.',
+    )
+    expect(
+        first not in ("A", "B", "a", "b"),
+        f'Return the arm\'s name as it stands in "shown", not {first!r}: a letter means another arm in each order.',
+    )
+    expect(first == "lima", f'LIMA is chosen in both orders, so the result is "lima"; you return {first!r}.')
+    expect(says("B", "A") == "role", 'LIMA-Role is chosen in both orders: the result is "role".')
+    for letter in "AB":
+        same = says(letter, letter)
+        expect(
+            same == "tie",
+            f'Twice "{letter}" is the same *place* and two different arms, so it is a tie; you return {same!r}. '
+            "Did you compare letters?",
+        )
+    for case in (("A", "neither"), ("neither", "B"), ("neither", "A"), ("B", "neither")):
+        mixed = says(*case)
+        expect(
+            mixed == "tie",
+            f'"{case[0]}" in one order and "{case[1]}" in the other is a tie: an arm must be chosen twice. You return {mixed!r}.',
+        )
+    expect(says("neither", "neither") == "tie", 'Twice "neither" is a tie.')
+    for case in ((None, "A"), ("B", None), (None, "neither"), (None, None)):
+        unread = says(*case)
+        expect(
+            unread != "tie",
+            'A verdict that cannot be read is not a tie: judge.parse gives None, the result is "unparsed".',
+        )
+        expect(unread == "unparsed", f'If one verdict cannot be read the result is "unparsed"; you return {unread!r}.')
+    turned = solved(student(_pair("A", "B")[::-1]))
+    expect(
+        turned == "lima",
+        'With the two records in the other sequence your result changes: read who was shown first from "shown", '
+        "not from the position in the list.",
+    )
+    expect(
+        says("A", "B", ("base", "lima")) == "base",
+        'Right for LIMA and LIMA-Role only: take the names from "shown" instead of writing them into the code.',
+    )
+    return "an arm wins only if it is chosen in both places; what cannot be read stays apart"
+
+
+@check
+def position_bias(student: Callable[[list[dict[str, Any]]], tuple[float, float]]) -> str:
+    """(share of the first-shown among choices, share of pairs judged alike in both orders)."""
+    verdicts = [
+        ("A", "A"),
+        ("A", "A"),
+        ("A", "A"),
+        ("A", "B"),
+        ("B", "A"),
+        ("neither", "neither"),
+        ("A", "neither"),
+        (None, "B"),
+    ]
+    records = [r for n, case in enumerate(verdicts) for r in _pair(*case, id=f"q{n}")]
+    # 12 choices, 9 of them "A" (7 of them for lima); of 7 pairs with two verdicts 3 are judged alike (2 with a winner)
+    value = solved(student(records))
+    try:
+        first, alike = (float(x) for x in value)
+    except (TypeError, ValueError):
+        first = alike = math.nan
+    expect(
+        math.isfinite(first) and math.isfinite(alike),
+        f"Return two numbers, (share of the first, share alike), not {value!r:.60}.",
+    )
+    expect(
+        not _close(first, 9 / 15) and not _close(first, 9 / 16),
+        'Leave "neither" and what cannot be read out of the first share: they choose no place.',
+    )
+    expect(not _close(first, 75), "Return shares (0.75), not percent.")
+    expect(not _close(first, 3 / 12), "That is the share of the answer shown *second*.")
+    expect(
+        not _close(first, 7 / 12) and not _close(first, 5 / 12),
+        "That is the share of one *arm* among the choices. The first place is the letter A, whoever stands there.",
+    )
+    expect(_close(first, 0.75), f"9 of the 12 choices are for the answer shown first (0.75); you say {first:.3f}.")
+    expect(
+        not _close(alike, 4 / 7) and not _close(alike, 4 / 8) and not _close(alike, 3 / 5),
+        "You compare letters. Twice the same *letter* is the same place; alike means the same arm, or twice neither.",
+    )
+    expect(
+        not _close(alike, 3 / 8),
+        "A pair with a verdict that cannot be read is neither alike nor different: leave it out of the second share.",
+    )
+    expect(
+        not any(_close(alike, 2 / n) for n in (5, 6, 7, 8)),
+        'Twice "neither" is the same verdict twice, too: it belongs to the pairs that are judged alike.',
+    )
+    expect(not _close(alike, 300 / 7), "Return shares (0.43), not percent.")
+    expect(_close(alike, 3 / 7), f"3 of the 7 pairs with two verdicts are judged alike (0.429); you say {alike:.3f}.")
+
+    shuffled = [records[i] for i in np.random.default_rng(1).permutation(len(records))]
+    expect(
+        np.allclose(student(shuffled), (0.75, 3 / 7)),
+        "With the same records in another sequence your numbers change: bring the two records of a pair together by id.",
+    )
+    lonely = [*records, _record(("lima", "role"), "B", "alone")]
+    expect(
+        np.allclose(student(lonely), (9 / 13, 3 / 7)),
+        "A pair of which only one order is judged yet counts among the choices, but cannot be alike or different.",
+    )
+    return "the first share is about places, the second about pairs: a judge may look fair in one and fail in the other"
+
+
+@check
+def longer_wins(student: Callable[[pd.DataFrame], float]) -> str:
+    """Of the questions won by an arm, the share won by the longer answer."""
+    rows = [
+        (10, 20, "b"),
+        (30, 20, "a"),
+        (10, 20, "a"),
+        (5, 6, "b"),
+        (20, 10, "tie"),
+        (10, 20, "tie"),
+        (7, 7, "a"),
+        (1, 9, "unparsed"),
+    ]
+    table = pd.DataFrame(rows, columns=["words_a", "words_b", "result"])
+    value = solved(student(table.copy()))
+    try:
+        share = float(value)
+    except (TypeError, ValueError):
+        share = math.nan
+    expect(math.isfinite(share), f"Return one number, not {value!r:.60}.")
+    expect(
+        not any(_close(share, 3 / n) for n in (6, 7, 8)),
+        "Leave out what no arm has won: a tie and an unread verdict say nothing for or against length.",
+    )
+    expect(
+        not _close(share, 3 / 5) and not _close(share, 4 / 5),
+        "Two answers of the same length: neither is the longer one, so leave that question out.",
+    )
+    expect(not _close(share, 75), "Return a share (0.75), not percent.")
+    expect(not _close(share, 1 / 4), "That is the share won by the *shorter* answer.")
+    expect(
+        not _close(share, 2 / 3) and not _close(share, 2 / 4),
+        "You look at one arm only. The longer answer may be a's or b's: compare the winner with the longer one.",
+    )
+    expect(
+        _close(share, 0.75), f"Of 4 questions with a winner and a longer answer it won 3 (0.75); you say {share:.3f}."
+    )
+    swapped = table.rename(columns={"words_a": "words_b", "words_b": "words_a"})
+    expect(
+        _close(float(student(swapped)), 0.25), "With the two columns of words changed round it should be 1 of 4 (0.25)."
+    )
+    return "now compare it with one half: what a judge without any taste for length would give"
+
+
+def _close(a: float, b: float) -> bool:
+    return math.isclose(a, b, abs_tol=1e-9)

@@ -1,0 +1,703 @@
+"""Two answers, two orders, one result: what the judge may see, what its replies say, and what may be concluded."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections import Counter
+
+import pandas as pd
+import pytest
+import tiny
+from batch_provider import BatchProvider, Ending
+
+from helpers import endpoint, journal, judge, practice, profiles, roles, stats, verdicts
+from helpers import run as run_
+from helpers.__main__ import main
+from helpers.batch import BatchChat
+from helpers.chat import Completion, EndpointChat
+from helpers.data import lima
+from helpers.errors import UserError
+from helpers.judge import Pair
+from helpers.practice import PracticeServer
+
+A, B, NEITHER = (f"{who} is significantly better." for who in ("Answer A", "Answer B", "Neither"))
+NAMES = ("lima", "role")
+ROLE = roles.Role("This question is a travel problem involving trains.", "a guide who knows every timetable")
+
+
+def quiet(*_):
+    pass
+
+
+def some_pairs(n=6):
+    return [
+        Pair(f"q{i}", f"Question {i}?", f"The first answer to {i}.", f"Another one, longer, to {i}.") for i in range(n)
+    ]
+
+
+def shown(prompt):
+    """(first, second) answer in a judge's prompt."""
+    match = re.search(r"\n\nAnswer A: (.*?)\n\nAnswer B: (.*?)\n\nComparing these two", prompt, re.DOTALL)
+    return match.groups()
+
+
+class FakeJudge:
+    """Replies by `reply(first, second)`, in the order that `order` gives, and counts; stops after so many if told."""
+
+    def __init__(self, reply, order=sorted, stop_after=None, name="fake-judge"):
+        self.reply, self.order, self.stop_after, self.name = reply, order, stop_after, name
+        self.asked = Counter()
+        self.meter = endpoint.Meter((0.0, 0.0))
+
+    def complete(self, conversations, max_tokens, temperature=0.0):
+        prompts = [c[-1]["content"] for c in conversations]
+        for n, i in enumerate(self.order(range(len(prompts)))):
+            if n == self.stop_after:
+                raise KeyboardInterrupt
+            self.asked[prompts[i]] += 1
+            yield i, Completion(self.reply(*shown(prompts[i])), "stop", 300, 8)
+
+
+def prefers_long(first, second):
+    return A if len(first) > len(second) else B
+
+
+def always_first(first, second):
+    return A
+
+
+# --- what the judge may see ---------------------------------------------------------------------------
+
+
+def test_the_prompt_is_limas_wording_with_the_two_answers_in_place():
+    assert judge.prompt("Why {braces}?", "One.", "Two, {too}.") == (
+        "Imagine that you have a super-intelligent AI assistant, and that you require help with the following question. "
+        "Which answer best satisfies your needs?\n\nQuestion: Why {braces}?\n\nAnswer A: One.\n\nAnswer B: Two, {too}.\n\n"
+        "Comparing these two answers, which answer is better?\n◼ Answer A is significantly better.\n"
+        "◼ Answer B is significantly better.\n◼ Neither is significantly better."
+    )
+
+
+def test_the_two_games_of_a_pair_differ_in_the_places_only():
+    pair = some_pairs(1)[0]
+    games = judge.games(pair)
+    assert shown(games["ab"]) == (pair.a, pair.b) and shown(games["ba"]) == (pair.b, pair.a)
+
+
+@pytest.mark.parametrize("design", range(1, 9))
+@pytest.mark.parametrize("between", [" ", "\n\n", ""], ids=["space", "empty line", "nothing"])
+def test_the_role_prompt_of_every_design_is_hidden_with_the_space_behind_it(design, between):
+    answer = "Take the 8:15.\n\n    indented = True\n\n    more = 1"
+    assert judge.hide(f" {ROLE.text(design)}{between}{answer}") == answer
+
+
+@pytest.mark.parametrize("design", range(1, 9))
+@pytest.mark.parametrize(
+    "reply",
+    ["{role} {role} {role} {answer}", "{role} {answer}\n\n{role}", "{role} {answer}\n\n{cut}", "{answer}\n\n{role} "],
+    ids=["three times", "again at the end", "cut off at the end", "only at the end"],
+)
+def test_a_role_prompt_that_comes_again_is_hidden_too(design, reply):
+    role = ROLE.text(design)
+    reply = reply.format(role=role, cut=role[:-9], answer="Take the 8:15.")
+    assert judge.hide(reply) == "Take the 8:15." and judge.leak(judge.hide(reply)) is None
+    assert design == 1 or judge.leak(roles.strip(reply)[1]), "without hiding it would have been seen"
+
+
+@pytest.mark.parametrize("design", (2, 3, 4, 8))
+def test_a_role_prompt_without_brackets_is_hidden(design):
+    assert judge.hide(f"{ROLE.text(design)[1:-1]} Take the 8:15.") == "Take the 8:15."
+
+
+def test_a_reply_that_is_all_role_prompt_or_cut_within_it_is_empty():
+    text = ROLE.text()
+    assert [judge.hide(r) for r in (text, text * 3, text[:60], " ", "")] == [""] * 5
+
+
+@pytest.mark.parametrize(
+    "honest",
+    [
+        "Fortunately, I am at home on Monday. So I will become your guide.",
+        "For this reason, I will be late.",
+        "This question is an old one. Nobody knows.",
+        "Let me think like a spider: the web comes first.",
+        "Use a list [1, 2, 3].\n\n    for x in xs:\n\n        print(x)",
+        "I will act as soon as I can.",
+    ],
+)
+def test_an_answer_that_only_resembles_a_role_prompt_is_left_alone(honest):
+    assert judge.hide(honest) == honest and judge.leak(honest) is None
+
+
+@pytest.mark.parametrize("design", range(1, 9))
+def test_a_role_prompt_that_is_left_never_reaches_a_judge(design):
+    for left in (ROLE.text(design), ROLE.text(design)[1:-1]):
+        assert judge.leak(f"An answer. {left} More.")
+        with pytest.raises(UserError, match="a role prompt is left in an answer"):
+            judge.prompt("Why?", "An answer.", f"An answer. {left} More.")
+        with pytest.raises(UserError, match="a role prompt is left in an answer"):
+            judge.prompt("Why?", f"An answer. {left} More.", "An answer.")
+
+
+def test_answers_are_paired_by_question_with_role_prompts_hidden():
+    a = [{"id": "1", "question": "Why?", "text": "So."}, {"id": "2", "question": "How?", "text": "Thus."}]
+    b = [{"id": "2", "question": "How? ", "text": f"{ROLE.text()} Like this."}]
+    assert judge.pairs(a, b) == [Pair("2", "How?", "Thus.", "Like this.")]
+    b[0]["text"] += f"\n{ROLE.text()}"
+    assert judge.pairs(a, b) == [Pair("2", "How?", "Thus.", "Like this.", (False, True))]
+
+
+def test_answers_to_different_questions_are_not_paired():
+    a, b = ([{"id": "1", "question": q, "text": "So."}] for q in ("Why?", "How?"))
+    with pytest.raises(UserError, match="'1' is another question in each of the two files"):
+        judge.pairs(a, b)
+    with pytest.raises(UserError, match="no question in common"):
+        judge.pairs(a, [{"id": "2", "question": "Why?", "text": "So."}])
+
+
+# --- reading a verdict ------------------------------------------------------------------------------------
+
+FORM = f"◼ {A}\n◼ {B}\n◼ {NEITHER}"
+
+
+@pytest.mark.parametrize(
+    "verdict, reply",
+    [
+        ("A", A),
+        ("B", f"◼ {B}"),
+        ("B", f"**{B}**"),
+        ("neither", NEITHER),
+        ("neither", "Neither Answer A nor Answer B is significantly better."),
+        ("neither", "Neither of the two answers is significantly better."),
+        ("A", "A"),
+        ("B", "Answer B."),
+        ("neither", " neither"),
+        ("neither", "Tie"),
+        ("B", "B\n\nIt is more concrete."),
+        ("A", "### Answer A\nLong, but right.\n### Answer B\nWrong.\n\nAnswer A is significantly better."),
+        ("A", f"{A} It is specific, while Answer B is vague."),
+        ("B", f"Answer A is not significantly better. {B}"),
+        ("B", FORM.replace("◼ Answer B", "☑ Answer B")),
+        ("neither", FORM.replace("◼ Neither", "[x] Neither").replace("◼", "[ ]")),
+        ("B", f"Answer A is better. Then again, Answer B is better.\nVerdict: {B}"),
+        ("A", "Both are short.\nVerdict: A"),
+        ("neither", f"{A[:-1]} on tone, and {B[:-1]} on facts. \nOverall, neither is significantly better."),
+        ("A", "Answer A is better."),
+    ],
+)
+def test_a_choice_is_read(verdict, reply):
+    assert judge.parse(reply) == verdict
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "",
+        "Both are fine.",
+        FORM,
+        f"{A} {B}",
+        "I do not think that Answer A is significantly better.",
+        "Answer A isn't better.",
+        "Answer A is slightly better.",
+        "Answer A is better, but not significantly.",
+        "A good answer would say more.",
+        "Neither answer is good, and Answer B is significantly worse.",
+        "I'm sorry, but I can't compare these.",
+        "Answer A:",
+        f"[x] {A}\n[x] {B}",
+    ],
+)
+def test_what_is_no_single_choice_is_unparsed_and_never_guessed(reply):
+    assert judge.parse(reply) is None
+
+
+# --- two orders, one result --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "ab, ba, result",
+    [
+        ("A", "B", "a"),  # a is shown first, then second, and chosen twice
+        ("B", "A", "b"),
+        ("A", "A", "tie"),
+        ("B", "B", "tie"),
+        ("A", "neither", "tie"),
+        ("neither", "A", "tie"),
+        ("neither", "neither", "tie"),
+        (None, "B", "unparsed"),
+        ("A", None, "unparsed"),
+        (None, None, "unparsed"),
+    ],
+)
+def test_an_arm_wins_only_if_it_is_chosen_in_both_places(ab, ba, result):
+    assert verdicts.combine(verdicts.arm(ab, "ab"), verdicts.arm(ba, "ba")) == result
+
+
+def test_a_judge_sees_every_pair_in_both_orders_and_its_verdicts_are_kept_raw(tmp_path):
+    fake = FakeJudge(prefers_long)
+    result = judge.judge(some_pairs(3), NAMES, tmp_path, fake, say=quiet)
+    assert sorted(map(shown, fake.asked)) == sorted(
+        answers for p in some_pairs(3) for answers in ((p.a, p.b), (p.b, p.a))
+    )
+    assert list(result.table.result) == ["b"] * 3 and (result.a, result.b, result.judge) == (*NAMES, "fake-judge")
+    records = list(journal.read(tmp_path / "judgements.jsonl"))
+    assert [(r["id"], r["shown"], r["reply"]) for r in records[:2]] == [
+        ("q0", ["lima", "role"], B),
+        ("q0", ["role", "lima"], A),
+    ]
+    assert {r["judge"] for r in records} == {"fake-judge"} and records[0]["tokens"] == [300, 8]
+    written = pd.read_csv(tmp_path / "judgements.csv")
+    assert list(written.columns) == verdicts.COLUMNS and list(written.result) == ["b"] * 3
+
+
+def test_what_needs_no_judge_is_not_asked_and_is_counted(tmp_path):
+    pairs = [
+        Pair("both", "?", "One.", "Two."),
+        Pair("empty b", "?", "Something.", ""),
+        Pair("empty a", "?", "", "Something."),
+        Pair("empty", "?", "", ""),
+        Pair("same", "?", "Yes.", "Yes."),
+        Pair("leak", "?", "Yes.", f"Well. {ROLE.text()}"),
+    ]
+    fake = FakeJudge(always_first)
+    result = judge.judge(pairs, NAMES, tmp_path, fake, say=quiet)
+    assert len(fake.asked) == 2
+    assert list(result.table.result) == ["tie", "a", "b", "tie", "tie", "role shown"]
+    summary = verdicts.summary(result)
+    assert summary.settled == {"empty": 3, "identical": 1} and summary.left_out["role shown"] == 1
+    assert (summary.n, summary.a, summary.tie, summary.b) == (5, 1, 3, 1)
+    said = " ".join(verdicts.remarks(result))
+    assert "3 questions were settled without the judge" in said and "1 questions are left out" in said
+
+
+def test_unparsed_verdicts_are_counted_and_are_no_ties(tmp_path):
+    pairs = some_pairs(30)
+    first = pairs[0].a
+    result = judge.judge(pairs, NAMES, tmp_path, FakeJudge(lambda a, b: "Hm." if first in (a, b) else B), say=quiet)
+    summary = verdicts.summary(result)
+    assert summary.left_out["unparsed"] == 1 and (summary.n, summary.tie) == (29, 29)
+    assert result.table.result[0] == "unparsed"
+
+
+def test_a_judge_that_always_says_a_gives_ties_and_the_sentence_that_nothing_can_be_concluded(tmp_path):
+    result = judge.judge(some_pairs(30), NAMES, tmp_path, FakeJudge(always_first), say=quiet)
+    summary = verdicts.summary(result)
+    assert (summary.a, summary.tie, summary.b) == (0, 30, 0) and summary.net.estimate == 0
+    assert (summary.first.estimate, summary.agree.estimate) == (1, 0)
+    assert any(
+        "chooses the answer that it reads first" in line and "nothing" in line for line in verdicts.remarks(result)
+    )
+    alone = verdicts.orders(result)
+    assert list(alone.net) == [-1, 1, 0], "one order alone would have been a triumph, for either side"
+
+
+def test_a_judge_that_always_says_b_is_told_too(tmp_path):
+    result = judge.judge(some_pairs(30), NAMES, tmp_path, FakeJudge(lambda a, b: B), say=quiet)
+    assert any("that it reads last" in line for line in verdicts.remarks(result))
+
+
+def test_a_fair_judge_is_not_accused(tmp_path):
+    draw = random.Random(0)
+    better = {p.b: draw.random() < 0.6 for p in some_pairs(60)}
+    fake = FakeJudge(lambda first, second: A if better.get(first, not better.get(second, False)) else B)
+    result = judge.judge(some_pairs(60), NAMES, tmp_path, fake, say=quiet)
+    said = " ".join(verdicts.remarks(result))
+    assert "reads first" not in said and "reads last" not in said and "unparsed" not in said
+    assert verdicts.summary(result).agree.estimate == 1
+    assert verdicts.summary(result).b == sum(better.values())
+
+
+def test_a_judge_of_whom_nothing_can_be_read_gives_no_number(tmp_path):
+    pairs = [*some_pairs(5), Pair("empty", "?", "Something.", "")]
+    result = judge.judge(pairs, NAMES, tmp_path, FakeJudge(lambda a, b: "Both are lovely."), say=quiet)
+    summary = verdicts.summary(result)
+    assert summary.left_out["unparsed"] == 5 and summary.net.estimate != summary.net.estimate
+    assert any("No verdict could be read: nothing can be concluded" in line for line in verdicts.remarks(result))
+    assert not any("%" in line for line in verdicts.lines(result))
+    assert verdicts.orders(result).net.isna().all()
+
+
+def test_counts_interval_and_lengths_are_those_counted_by_hand(tmp_path):
+    """20 wins of b, 5 of a, 15 ties; b's answers are longer except in the questions it loses."""
+    replies, pairs = {}, []
+    for i in range(40):
+        a, b = f"a {i}.", f"b {i} with more words."
+        kind = "b" if i < 20 else "a" if i < 25 else "tie"
+        if kind == "a":
+            a, b = f"a {i} with more words.", f"b {i}."
+        pairs.append(Pair(f"q{i}", f"{i}?", a, b))
+        replies |= {(a, b): {"a": A, "b": B, "tie": A}[kind], (b, a): {"a": B, "b": A, "tie": NEITHER}[kind]}
+    fake = FakeJudge(lambda first, second: replies[first, second])
+    result = judge.judge(pairs, NAMES, tmp_path, fake, say=quiet)
+    s = verdicts.summary(result)
+    assert (s.n, s.a, s.tie, s.b) == (40, 5, 15, 20)
+    won = [1] * 20 + [0] * 20
+    lost = [0] * 20 + [1] * 5 + [0] * 15
+    assert s.net == stats.paired(lost, won) and s.net.estimate == 15 / 40 and 0 < s.net.low < 15 / 40 < s.net.high
+    assert s.choices == 65 and s.first == stats.wilson(20 + 5 + 15, 65)  # 25 decided both ways, 15 said A once
+    assert s.agree == stats.wilson(25, 40) and s.longer == stats.wilson(25, 25)
+    assert s.words == ((2 * 35 + 5 * 5) / 40, (5 * 35 + 2 * 5) / 40)
+    assert verdicts.lines(result)[1] == "  role wins 20, tie 15, lima wins 5"
+
+
+# --- never paid twice --------------------------------------------------------------------------------------
+
+
+def test_a_judge_killed_in_the_middle_is_asked_only_for_the_rest_and_leaves_the_same_files(tmp_path):
+    whole, torn, stopped = tmp_path / "whole", tmp_path / "torn", tmp_path / "stopped"
+    judge.judge(some_pairs(), NAMES, whole, FakeJudge(prefers_long), say=quiet)
+    expected = {p.name: p.read_bytes() for p in whole.iterdir()}
+
+    judge.judge(some_pairs(), NAMES, torn, FakeJudge(prefers_long), say=quiet)
+    path = torn / "judgements.jsonl"
+    path.write_bytes(path.read_bytes()[:-40])  # killed while the last line was written
+    again = FakeJudge(prefers_long)
+    judge.judge(some_pairs(), NAMES, torn, again, say=quiet)
+    assert list(again.asked) == [judge.games(some_pairs()[-1])["ba"]]
+
+    backwards = FakeJudge(prefers_long, order=reversed, stop_after=5)
+    with pytest.raises(KeyboardInterrupt):
+        judge.judge(some_pairs(), NAMES, stopped, backwards, say=quiet)
+    rest = FakeJudge(prefers_long, order=reversed)
+    judge.judge(some_pairs(), NAMES, stopped, rest, say=quiet)
+    assert len(backwards.asked) == 5 and len(rest.asked) == 7 and not backwards.asked & rest.asked
+    for folder in (torn, stopped):
+        assert {p.name: p.read_bytes() for p in folder.iterdir()} == expected
+
+
+def test_another_judge_in_the_same_folder_is_asked_anew_and_both_stay(tmp_path):
+    judge.judge(some_pairs(2), NAMES, tmp_path, FakeJudge(prefers_long), say=quiet)
+    other = FakeJudge(always_first, name="other")
+    assert list(judge.judge(some_pairs(2), NAMES, tmp_path, other, say=quiet).table.result) == ["tie", "tie"]
+    assert len(other.asked) == 4 and len(judge.read(tmp_path)) == 8
+    again = FakeJudge(prefers_long)
+    assert list(judge.judge(some_pairs(2), NAMES, tmp_path, again, say=quiet).table.result) == ["b", "b"]
+    assert not again.asked
+
+
+def test_an_answer_that_has_changed_is_judged_again(tmp_path):
+    pairs = some_pairs(2)
+    judge.judge(pairs, NAMES, tmp_path, FakeJudge(prefers_long), say=quiet)
+    again = FakeJudge(prefers_long)
+    judge.judge(
+        [Pair("q0", "Question 0?", pairs[0].a, "A new answer to it."), pairs[1]], NAMES, tmp_path, again, say=quiet
+    )
+    assert len(again.asked) == 2 and all("A new answer" in prompt for prompt in again.asked)
+
+
+def test_the_batch_api_asks_the_same_at_half_the_price(tmp_path, monkeypatch):
+    monkeypatch.setitem(practice.MOODS, "first", lambda q: (200, practice.completion(A), {}))
+    said = []
+    with BatchProvider(Ending(moods="first")) as provider:
+        chat = EndpointChat("m", provider.url, price=(2.0, 8.0), first_pause=0.001)
+        batch = BatchChat(chat, tmp_path, poll_seconds=0.001, say=quiet)
+        result = judge.judge(some_pairs(2), NAMES, tmp_path, batch, say=lambda text: said.append(str(text)))
+    assert list(result.table.result) == ["tie", "tie"] and len(provider.batches) == 1
+    assert "(1 and 4 USD per million" in said[0] and said[-1].endswith(f"{endpoint.cost((1, 4), 1200, 160):.4f} USD")
+
+
+# --- price and cap -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A judge on this machine: "A" where the first answer is the longer one, else "B"."""
+    monkeypatch.setitem(practice.MOODS, "judge", lambda q: (200, practice.completion(prefers_long(*shown(q))), {}))
+    with PracticeServer("judge") as server:
+        yield server
+
+
+def test_the_bill_is_shown_before_the_first_call_and_may_stop_everything(tmp_path, server):
+    said = []
+
+    def approve(bill):
+        said.append(bill)
+        assert not server.requests
+        raise UserError("too dear")
+
+    with pytest.raises(UserError, match="too dear"):
+        chat = EndpointChat("m", server.url, price=(2.5, 10.0), max_usd=3.0)
+        judge.judge(some_pairs(), NAMES, tmp_path, chat, approve=approve, say=lambda text: said.append(str(text)))
+    assert not server.requests and said[0].startswith("to ask of m: 12 calls") and "cap 3 USD" in said[0]
+    bill = said[1]
+    assert bill.calls == 12 and 0 < bill.usd < bill.usd_at_most
+    worst = endpoint.cost((2.5, 10.0), 12 * 330, 12 * judge.PARAMS["max_tokens"])
+    assert bill.usd_at_most == pytest.approx(worst, rel=0.2)
+
+
+def test_the_cap_stops_the_judge_and_keeps_what_was_paid(tmp_path, server):
+    worst_call = endpoint.cost((2.5, 10.0), 200, judge.PARAMS["max_tokens"])
+    chat = EndpointChat("m", server.url, concurrency=1, price=(2.5, 10.0), max_usd=1.5 * worst_call)
+    with pytest.raises(endpoint.CapReached):
+        judge.judge(some_pairs(), NAMES, tmp_path, chat, say=quiet)
+    kept = len(judge.read(tmp_path))
+    assert 0 < kept == len(server.requests) < 12
+
+
+def test_an_unknown_price_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(UserError, match="no price is known for 'judge-x'"):
+        judge.judge(some_pairs(), NAMES, tmp_path / "out", EndpointChat("judge-x", "https://example.org/v1"))
+    assert not (tmp_path / "out").exists()
+
+
+# --- the command ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def answers(tmp_path, monkeypatch):
+    """Two files of answers to five questions in the current folder; the command that compares them."""
+    monkeypatch.chdir(tmp_path)
+    for arm, role in (("plain", ""), ("role", ROLE.text() + " ")):
+        rows = [
+            {
+                "id": f"q{i}",
+                "question": f"Question {i}?",
+                "text": f"{role}The {arm} arm says {i}{' at length' * len(role[:1])}.",
+            }
+            for i in range(5)
+        ]
+        (tmp_path / f"{arm}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    return ["judge", "--a", "plain.jsonl", "--b", "role.jsonl", "--out", "out"]
+
+
+@pytest.fixture
+def refused(answers, tmp_path, capsys):
+    """Run a command that must end with code 2, one line and no file; the line."""
+
+    def refused(*command):
+        before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+        assert main([str(c) for c in command]) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and len(err.splitlines()) == 1 and "Traceback" not in err and str(tmp_path) not in err
+        assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+        return err
+
+    return refused
+
+
+def test_the_command_judges_two_files_through_a_server_and_prints_the_result(answers, server, tmp_path, capsys):
+    assert main([*answers, "--base-url", server.url, "--model", "m"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("to ask of m: 10 calls") and "role wins 5, tie 0, plain wins 0" in out
+    assert "Only 5 questions have a result" in out
+    assert len(server.requests) == 10 and {r["temperature"] for r in server.requests} == {0}
+    assert not any("I will think like" in r["messages"][-1]["content"] for r in server.requests)
+    assert main([*answers, "--base-url", server.url, "--model", "m"]) == 0
+    assert len(server.requests) == 10 and "role wins 5" in capsys.readouterr().out
+
+
+def test_limit_judges_the_first_questions_only(answers, server, tmp_path):
+    assert main([*answers, "--base-url", server.url, "--model", "m", "--limit", "2"]) == 0
+    assert len(server.requests) == 4 and {r["id"] for r in judge.read(tmp_path / "out").values()} == {"q0", "q1"}
+
+
+def test_a_dry_run_tells_the_price_and_asks_and_writes_nothing(answers, server, tmp_path, capsys):
+    command = [*answers, "--base-url", server.url, "--model", "m", "--price", "2.5,10", "--max-cost", "1", "--dry-run"]
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("to ask of m: 10 calls") and "USD" in out and "cap 1 USD" in out
+    assert not server.requests and not (tmp_path / "out").exists()
+
+
+def test_where_nobody_can_type_a_price_needs_yes(answers, server, tmp_path, capsys):
+    paid = [*answers, "--base-url", server.url, "--model", "m", "--price", "2.5,10"]
+    assert main(paid) == 2
+    out, err = capsys.readouterr()
+    assert "to ask of m: 10 calls" in out and "add --yes to agree" in err and not server.requests
+    assert main([*paid, "--yes"]) == 0 and len(server.requests) == 10
+
+
+def test_a_cap_that_is_too_small_is_one_line_and_code_2(answers, server, capsys):
+    command = [*answers, "--base-url", server.url, "--model", "m", "--price", "2.5,10", "--yes", "--max-cost", "0.0001"]
+    assert main(command) == 2
+    assert "run again with a larger --max-cost" in capsys.readouterr().err and not server.requests
+
+
+def test_mistakes_on_the_command_line_are_one_line(answers, refused, tmp_path):
+    assert "give --model, the judge's name" in refused(*answers)
+    assert "no API key: set OPENAI_API_KEY" in refused(*answers, "--model", "gpt-4o")
+    assert "no price is known for 'x'" in refused(*answers, "--model", "x", "--base-url", "https://example.org/v1")
+    assert "--price '1': give two numbers" in refused(*answers, "--model", "m", "--price", "1")
+    assert "unknown profile 'gpu'" in refused(*answers, "--model", "m", "--profile", "gpu")
+    assert "--limit" in refused(*answers, "--model", "m", "--limit", "0")
+    to = ["--b", "role.jsonl", "--out", "out", "--model", "m"]
+    assert "'nothing' holds neither a model nor answers" in refused("judge", "--a", "nothing", *to)
+    (tmp_path / "bad.jsonl").write_text('{"id": "q0", "question": "Why?"}\n')
+    assert "bad.jsonl, line 1: no 'text'" in refused("judge", "--a", "bad.jsonl", *to)
+    (tmp_path / "empty.jsonl").write_text("")
+    assert "empty.jsonl holds no answers" in refused("judge", "--a", "empty.jsonl", *to)
+    (tmp_path / "twice.jsonl").write_text('{"id": "q0", "question": "Why?", "text": "So."}\n' * 2)
+    assert "holds question 'q0' twice" in refused("judge", "--a", "twice.jsonl", *to)
+    (tmp_path / "other.jsonl").write_text('{"id": "q0", "question": "Where?", "text": "Here."}\n')
+    local = ["--base-url", "http://127.0.0.1:9/v1"]
+    assert "'q0' is another question" in refused("judge", "--a", "other.jsonl", *to, *local)
+
+
+def test_model_folders_answer_first_and_a_local_model_may_be_the_judge(tmp_path, monkeypatch, capsys):
+    """Everything in this process: two tiny models answer, a third one judges; what it says is no verdict."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(profiles.PROFILES, "cpu", profiles.get("cpu", stage1_tokens=4))
+    monkeypatch.setattr(judge, "ROLE_ROOM", 4)
+    monkeypatch.setitem(judge.PARAMS, "max_tokens", 8)
+    for seed, name in enumerate(("lima-seed0", "role-seed0", "judge")):
+        tiny.save(tmp_path / "models" / name, seed)
+    command = [
+        "judge",
+        "--a",
+        "models/lima-seed0",
+        "--b",
+        "models/role-seed0",
+        "--out",
+        "run",
+        "--model",
+        "models/judge",
+    ]
+    assert main([*command, "--limit", "3"]) == 0
+    out = capsys.readouterr().out
+    asked = [q["id"] for q in judge.questions("packaged")][:3]
+    for arm in ("lima-seed0", "role-seed0"):
+        rows = judge.load_answers(tmp_path / "run" / "generations" / arm / "open.jsonl")
+        assert [r["id"] for r in rows] == asked and all(r["tokens"] <= 8 for r in rows)
+    assert "3 questions with a result" in out or "unparsed" in out
+    kept = (tmp_path / "run" / "judgements.jsonl").read_bytes()
+    monkeypatch.setattr("helpers.chat.LocalChat.complete", lambda self, c, *a, **k: iter(()) if not c else 1 / 0)
+    assert main([*command, "--limit", "3"]) == 0, "everything is in the journals: no model is asked again"
+    assert (tmp_path / "run" / "judgements.jsonl").read_bytes() == kept
+
+
+# --- a model's answers ----------------------------------------------------------------------------------------
+
+
+class FakeModel:
+    name = "fake-model@1"
+
+    def __init__(self, reply):
+        self.reply, self.tokenizer, self.asked = reply, tiny.tokenizer(), 0
+
+    def complete(self, conversations, max_tokens):
+        for i, conversation in enumerate(conversations):
+            self.asked += 1
+            yield i, Completion(self.reply(conversation[-1]["content"]), "stop", 10, max_tokens)
+
+
+def test_a_role_prompt_costs_the_role_arm_nothing_of_its_answer(tmp_path):
+    """The limit counts the answer's tokens (here: bytes), not the role prompt's."""
+    profile = profiles.get("cpu", stage1_tokens=10)
+    questions = [{"id": "q", "question": "Why?"}]
+    long, role = "x" * 50, ROLE.text()
+    plain = judge.answer(profile, FakeModel(lambda q: long), questions, tmp_path / "a.jsonl", quiet)[0]
+    roled = judge.answer(profile, FakeModel(lambda q: f"{role} {long}"), questions, tmp_path / "b.jsonl", quiet)[0]
+    assert plain["text"] == "x" * 20 and roled["text"] == f"{role} {'x' * 20}"
+    assert (plain["tokens"], plain["finish"]) == (roled["tokens"], roled["finish"]) == (20, "length")
+    short = judge.answer(profile, FakeModel(lambda q: f"{role} No."), questions, tmp_path / "c.jsonl", quiet)[0]
+    assert (short["text"], short["finish"], short["tokens"]) == (f"{role} No.", "stop", 3)
+    assert set(plain) == {"key", "model", "id", "question", "text", "finish", "tokens"}
+
+
+def test_a_models_answers_are_kept_in_the_order_of_the_questions(tmp_path):
+    questions = [{"id": f"q{i}", "question": f"{i}?"} for i in range(4)]
+    profile, path = profiles.get("cpu"), tmp_path / "open.jsonl"
+    judge.answer(profile, FakeModel(str.upper), questions[2:], path, quiet)
+    model = FakeModel(str.upper)
+    rows = judge.answer(profile, model, questions, path, quiet)
+    assert [r["id"] for r in rows] == [r["id"] for r in judge.load_answers(path)] == ["q0", "q1", "q2", "q3"]
+    assert model.asked == 2
+
+
+def test_a_model_that_was_tuned_again_is_asked_again_and_its_new_answers_count(tmp_path):
+    questions = [{"id": f"q{i}", "question": f"What {i}?"} for i in range(3)]
+    profile, path = profiles.get("cpu"), tmp_path / "open.jsonl"
+    judge.answer(profile, FakeModel(str.upper), questions, path, quiet)
+    tuned = FakeModel(str.lower)
+    tuned.name = "fake-model@2"
+    judge.answer(profile, tuned, questions, path, quiet)
+    assert tuned.asked == 3 and [r["text"] for r in judge.load_answers(path)] == [f"what {i}?" for i in range(3)]
+
+
+# --- a run -----------------------------------------------------------------------------------------------------
+
+
+def own_answers(folder, n=4):
+    """Answers of both arms of a run to n questions."""
+    for k, arm in enumerate(NAMES):
+        path = folder / "generations" / f"{arm}-seed0" / "open.jsonl"
+        path.parent.mkdir(parents=True)
+        rows = [{"id": p.id, "question": p.question, "text": (p.a, p.b)[k]} for p in some_pairs(n)]
+        path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+
+
+def test_a_run_without_verdicts_of_its_own_replays_the_packaged_ones(tmp_path):
+    this = run_.open_run("cpu", tmp_path)
+    pairs, comparison, origin = this.judged()
+    assert origin == "the packaged answers and verdicts" and len(pairs) == len(comparison.table) == 60
+    assert comparison.judge == judge.PACKAGED_JUDGE and verdicts.summary(comparison).left_out["not judged"] == 0
+    assert len(judge.read(tmp_path)) == 2 * sum(p.settled is None for p in pairs)
+
+
+def test_a_run_with_verdicts_of_its_own_reads_them_and_asks_nobody(tmp_path):
+    this = run_.open_run("cpu", tmp_path)
+    own_answers(tmp_path)
+    assert this.judged()[2] == "the packaged answers and verdicts", "answers alone are not judged"
+    judge.judge(some_pairs(1), NAMES, tmp_path, FakeJudge(prefers_long, name="hasty"), say=quiet)
+    judge.judge(some_pairs(4), NAMES, tmp_path, FakeJudge(prefers_long, name="thorough"), say=quiet)
+    pairs, comparison, origin = this.judged()
+    assert (origin, comparison.judge, len(pairs)) == ("this run", "thorough", 4)
+    assert list(comparison.table.result) == ["b"] * 4
+    assert list(this.judged("role", "lima")[1].table.result) == ["a"] * 4
+
+
+def test_a_run_in_which_an_arm_is_missing_falls_back_to_the_packaged_answers(tmp_path):
+    this = run_.open_run("cpu", tmp_path)
+    own_answers(tmp_path)
+    judge.judge(some_pairs(4), NAMES, tmp_path, FakeJudge(prefers_long), say=quiet)
+    (tmp_path / "generations" / "role-seed0" / "open.jsonl").unlink()
+    assert this.judged()[2] == "the packaged answers and verdicts"
+    with pytest.raises(UserError, match="no packaged answers of arm 'base'"):
+        this.judged("base", "role")
+
+
+def test_a_run_that_is_judged_by_half_says_what_is_missing(tmp_path):
+    this = run_.open_run("cpu", tmp_path)
+    own_answers(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        judge.judge(some_pairs(4), NAMES, tmp_path, FakeJudge(prefers_long, stop_after=3), say=quiet)
+    _, comparison, origin = this.judged()
+    assert origin == "this run" and list(comparison.table.result) == ["b", *["not judged"] * 3]
+    assert "3 of 4 questions are not judged in both orders yet." in verdicts.remarks(comparison)
+
+
+# --- what is packaged ----------------------------------------------------------------------------------------------
+
+
+def test_sixty_open_questions_are_packaged_and_lesson_02_still_asks_24():
+    questions = judge.questions("packaged")
+    assert len(lima.open_questions("packaged")) == 24 and len(questions) == 60
+    assert questions[:24] == lima.open_questions("packaged")
+    assert len({q["id"] for q in questions}) == len({q["question"] for q in questions}) == 60
+
+
+def test_the_packaged_answers_are_those_of_both_arms_to_all_sixty_questions():
+    for arm in NAMES:
+        rows = judge.load_answers(judge.PACKAGED / f"answers_{arm}.jsonl")
+        assert [(r["id"], r["question"]) for r in rows] == [
+            (q["id"], q["question"]) for q in judge.questions("packaged")
+        ]
+        assert {r["model"].split("@")[0] for r in rows} == {f"{arm}-seed0"} and max(r["tokens"] for r in rows) <= 128
+        opens = [roles.strip(r["text"])[0] is not None for r in rows]
+        assert all(opens) if arm == "role" else not any(opens)
+
+
+def test_every_packaged_pair_has_two_verdicts_by_two_readers_and_shows_no_role_prompt():
+    pairs = judge.packaged_pairs(*NAMES)
+    assert not any(judge.leak(p.a) or judge.leak(p.b) for p in pairs)
+    records = {r["key"]: r for r in journal.read(judge.PACKAGED / "verdicts.jsonl")}
+    wanted = {k: (p, order) for p in pairs for order, k in judge.keys(judge.PACKAGED_JUDGE, p).items()}
+    assert set(records) == set(wanted)
+    for k, (pair, order) in wanted.items():
+        assert (records[k]["id"], records[k]["shown"]) == (pair.id, list(NAMES if order == "ab" else NAMES[::-1]))
+    by_question = Counter((r["id"], r["reader"]) for r in records.values())
+    assert set(by_question.values()) == {1} and {reader for _, reader in by_question} == {1, 2}
+    first_reader = Counter(tuple(r["shown"]) for r in records.values() if r["reader"] == 1)
+    assert min(first_reader.values()) >= 0.4 * sum(first_reader.values()), "each reader saw both orders about as often"
