@@ -1,6 +1,6 @@
 """The course, executed for real: every lesson once, by papermill, with the real small model; then its results.
 
-This is the slow suite (about ten minutes on two cores). Its run stays in runs/test for a look.
+This is the slow suite (about twenty minutes on two cores). Its run stays in runs/test for a look.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def test_the_report_shows_the_table_the_pictures_and_the_lessons(finished):
     assert all(re.search(r'alt="[^"]{20,}"', image) for image in re.findall(r"<img[^>]+>", page))
 
 
-@pytest.mark.parametrize("lesson", ["00", "01", "04", "05"])
+@pytest.mark.parametrize("lesson", ["00", "01", "04", "05", "06"])
 def test_a_lesson_runs_alone_in_a_fresh_folder(lesson, fresh, finished):
     this = run.open_run("cpu", fresh)
     (notebook,) = course.lessons(lesson)

@@ -93,7 +93,7 @@ def test_an_installed_environment_is_not_installed_again():
 # --- lessons --------------------------------------------------------------------------------------
 
 
-def test_all_six_lessons_are_there():
+def test_all_nine_lessons_are_there():
     assert [p.stem for p in NOTEBOOKS] == [
         "00_check_your_setup",
         "01_annotate_lima_role",
@@ -103,6 +103,7 @@ def test_all_six_lessons_are_there():
         "05_role_word_clouds",
         "06_llm_judge",
         "07_prompt_designs",
+        "08_beyond_the_paper",
     ]
 
 
@@ -187,3 +188,10 @@ def test_the_pictures_say_which_run_they_come_from():
     assert pictures == set(about) and {"benchmarks", "mmlu_domains", "role_clouds"} <= pictures
     for picture in about.values():
         assert picture["profile"] == "cpu" and re.fullmatch(r"[0-9a-f]{12}", picture["commit"]) and picture["n"]["mmlu"]
+
+
+def test_the_readme_shows_the_scores_of_the_packaged_run():
+    from helpers import course, report, run, score
+
+    shown = (ROOT / "README.md").read_text(encoding="utf-8").split(course.TABLE_BEGINS)[1].split(course.TABLE_ENDS)[0]
+    assert shown.strip() == report.readme_table(score.read_csv(run.REFERENCE / "scores.csv"))

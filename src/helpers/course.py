@@ -23,8 +23,10 @@ from .errors import UserError
 from .pictures import PICTURES
 from .profiles import DEFAULT_MODEL
 from .provenance import root
-from .report import write_report
+from .report import readme_table, write_report
 from .run import Run
+
+TABLE_BEGINS, TABLE_ENDS = "<!-- scores -->", "<!-- end of scores -->"  # in README.md
 
 
 def lessons(wanted: str | None = None) -> list[Path]:
@@ -247,3 +249,8 @@ def publish(folder: Path, pictures: Sequence[str] = tuple(PICTURES)) -> None:
     for name in ("scores.csv", "answers.csv", "designs.csv"):
         shutil.copyfile(folder / name, run.REFERENCE / name)
     write_json(run.REFERENCE / "about.json", about | {"minutes": manifest["minutes_total"]})
+    readme = root() / "README.md"
+    before, rest = readme.read_text(encoding="utf-8").split(TABLE_BEGINS)
+    after = rest.split(TABLE_ENDS)[1]
+    middle = f"\n\n{readme_table(scores)}\n\n"
+    readme.write_text(before + TABLE_BEGINS + middle + TABLE_ENDS + after, encoding="utf-8")

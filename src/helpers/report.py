@@ -163,6 +163,19 @@ def main_table(scores: pd.DataFrame) -> list[dict[str, Any]]:
     return lines
 
 
+def readme_table(scores: pd.DataFrame) -> str:
+    """The main table as Markdown, for the README: both tuned arms of a run beside the paper's Mistral rows."""
+    lines = [
+        "| benchmark | n | random | LIMA | LIMA-Role | paper: LIMA | paper: LIMA-Role |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in main_table(scores):
+        ours = [f"{c['accuracy']} ({c['interval']})" for c in (row["arms"][a] for a in ("lima", "role"))]
+        beside = [row["paper"][a] for a in ("lima", "role")]
+        lines.append("| " + " | ".join(map(str, (row["name"], row["n"], row["random"], *ours, *beside))) + " |")
+    return "\n".join(lines)
+
+
 def _cell(part: pd.DataFrame) -> dict[str, Any] | None:
     if part.empty:
         return None
