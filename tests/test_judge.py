@@ -6,6 +6,7 @@ import json
 import random
 import re
 from collections import Counter
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -16,7 +17,7 @@ from helpers import endpoint, journal, judge, practice, profiles, roles, stats, 
 from helpers import run as run_
 from helpers.__main__ import main
 from helpers.batch import BatchChat
-from helpers.chat import Completion, EndpointChat
+from helpers.chat import Completion, EndpointChat, user
 from helpers.data import lima
 from helpers.errors import UserError
 from helpers.judge import Pair
@@ -24,6 +25,7 @@ from helpers.practice import PracticeServer
 
 A, B, NEITHER = (f"{who} is significantly better." for who in ("Answer A", "Answer B", "Neither"))
 NAMES = ("lima", "role")
+ROOT = Path(__file__).parents[1]
 ROLE = roles.Role("This question is a travel problem involving trains.", "a guide who knows every timetable")
 
 
@@ -269,7 +271,7 @@ def test_what_needs_no_judge_is_not_asked_and_is_counted(tmp_path):
     assert summary.settled == {"empty": 3, "identical": 1} and summary.left_out["role shown"] == 1
     assert (summary.n, summary.a, summary.tie, summary.b) == (5, 1, 3, 1)
     said = " ".join(verdicts.remarks(result))
-    assert "3 questions were settled without the judge" in said and "1 questions are left out" in said
+    assert "because an answer is empty: 3 questions" in said and "still shows a role prompt: 1 questions" in said
 
 
 def test_unparsed_verdicts_are_counted_and_are_no_ties(tmp_path):
@@ -398,6 +400,16 @@ def test_the_batch_api_asks_the_same_at_half_the_price(tmp_path, monkeypatch):
     assert "(1 and 4 USD per million" in said[0] and said[-1].endswith(f"{endpoint.cost((1, 4), 1200, 160):.4f} USD")
 
 
+def test_what_a_batch_under_way_asks_already_is_not_on_the_bill(tmp_path):
+    with BatchProvider(Ending(status="cancelled", moods="lost")) as provider:
+        chat = EndpointChat("m", provider.url, price=(2.0, 8.0), first_pause=0.001)
+        batch = BatchChat(chat, tmp_path, poll_seconds=0.001, say=quiet)
+        assert judge.plan(some_pairs(3), tmp_path, batch).calls == 6
+        ids = [batch.request_id(user(text), **judge.PARAMS) for text in judge.games(some_pairs(1)[0]).values()]
+        (tmp_path / "batch.json").write_text(json.dumps({"tag": "t", "file": "f", "ids": ids, "id": "batch_1"}))
+        assert judge.plan(some_pairs(3), tmp_path, batch).calls == 4
+
+
 # --- price and cap -------------------------------------------------------------------------------------------
 
 
@@ -481,7 +493,7 @@ def test_the_command_judges_two_files_through_a_server_and_prints_the_result(ans
     assert main([*answers, "--base-url", server.url, "--model", "m"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("to ask of m: 10 calls") and "role wins 5, tie 0, plain wins 0" in out
-    assert "Only 5 questions have a result" in out
+    assert "interval to mean much: 5." in out
     assert len(server.requests) == 10 and {r["temperature"] for r in server.requests} == {0}
     assert not any("I will think like" in r["messages"][-1]["content"] for r in server.requests)
     assert main([*answers, "--base-url", server.url, "--model", "m"]) == 0
@@ -579,11 +591,12 @@ class FakeModel:
     def complete(self, conversations, max_tokens):
         for i, conversation in enumerate(conversations):
             self.asked += 1
-            yield i, Completion(self.reply(conversation[-1]["content"]), "stop", 10, max_tokens)
+            yield i, Completion(self.reply(conversation[-1]["content"])[:max_tokens], "stop", 10, max_tokens)
 
 
-def test_a_role_prompt_costs_the_role_arm_nothing_of_its_answer(tmp_path):
+def test_a_role_prompt_costs_the_role_arm_nothing_of_its_answer(tmp_path, monkeypatch):
     """The limit counts the answer's tokens (here: bytes), not the role prompt's."""
+    monkeypatch.setattr(judge, "ROLE_ROOM", 200)
     profile = profiles.get("cpu", stage1_tokens=10)
     questions = [{"id": "q", "question": "Why?"}]
     long, role = "x" * 50, ROLE.text()
@@ -665,7 +678,70 @@ def test_a_run_that_is_judged_by_half_says_what_is_missing(tmp_path):
         judge.judge(some_pairs(4), NAMES, tmp_path, FakeJudge(prefers_long, stop_after=3), say=quiet)
     _, comparison, origin = this.judged()
     assert origin == "this run" and list(comparison.table.result) == ["b", *["not judged"] * 3]
-    assert "3 of 4 questions are not judged in both orders yet." in verdicts.remarks(comparison)
+    assert "Not judged in both orders yet: 3 of 4 questions." in verdicts.remarks(comparison)
+
+
+# --- the lesson ---------------------------------------------------------------------------------------------------
+
+
+def lesson(folder, capsys):
+    """Run the code of lesson 06, exercises unsolved, over a run folder; what it printed, and what it recorded."""
+    cells = json.loads((ROOT / "notebooks" / "06_llm_judge.ipynb").read_text(encoding="utf-8"))["cells"]
+    space: dict = {}
+    for cell in (c for c in cells if c["cell_type"] == "code"):
+        exec(compile("".join(cell["source"]), cell["id"], "exec"), space)
+        if "parameters" in cell["metadata"].get("tags", []):
+            space["RUN"] = str(folder)
+    return capsys.readouterr().out, json.loads((folder / "metrics.json").read_text())["06"]
+
+
+PLACES, NOTHING = "that it reads first: it judges places", "No verdict could be read: nothing can be concluded"
+
+
+@pytest.mark.parametrize(
+    "reply, n, told",
+    [
+        (always_first, 30, [PLACES]),
+        (lambda first, second: "I love both.", 30, [NOTHING]),
+        (
+            lambda first, second: "I love both." if "0." in first + second else prefers_long(first, second),
+            30,
+            ["Left out because a verdict could not be read: 3 of 30 questions."],
+        ),
+        (prefers_long, 1, ["Too few questions with a result for their interval to mean much: 1."]),
+    ],
+    ids=["always A", "nothing parsed", "some unparsed", "one question"],
+)
+def test_the_lesson_says_what_cannot_be_concluded_and_goes_on(tmp_path, capsys, reply, n, told):
+    own_answers(tmp_path, n)
+    judge.judge(some_pairs(n), NAMES, tmp_path, FakeJudge(reply, name="my judge"), say=quiet)
+    out, recorded = lesson(tmp_path, capsys)
+    assert f"{n} questions from this run, judge: my judge" in out and all(line in out for line in told)
+    assert recorded["origin"] == "this run" and recorded["judge"] == "my judge"
+    assert (recorded["net"] is None) == (NOTHING in told)
+    assert (tmp_path / "figures" / "judge.png").is_file() and (tmp_path / "figures" / "judge.csv").is_file()
+
+
+def test_the_lesson_goes_on_when_an_arm_is_missing_or_all_its_answers_are_empty(tmp_path, capsys):
+    own_answers(tmp_path / "missing")
+    (tmp_path / "missing" / "generations" / "role-seed0" / "open.jsonl").unlink()
+    out, recorded = lesson(tmp_path / "missing", capsys)
+    assert "60 questions from the packaged answers and verdicts" in out and recorded["n"] == 60
+    own_answers(tmp_path / "empty")
+    path = tmp_path / "empty" / "generations" / "role-seed0" / "open.jsonl"
+    rows = [json.loads(line) | {"text": ROLE.text()} for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out, recorded = lesson(tmp_path / "empty", capsys)
+    assert recorded["n"] == 60, "nobody judged these: the packaged ones are read"
+
+
+def test_the_lessons_picture_and_its_numbers_are_the_same_bytes_in_a_second_run(tmp_path, capsys):
+    for name in ("one", "two"):
+        lesson(tmp_path / name, capsys)
+    one, two = ({p.name: p.read_bytes() for p in (tmp_path / name / "figures").iterdir()} for name in ("one", "two"))
+    assert set(one) == {"judge.png", "judge.csv"} and one == two
+    table = pd.read_csv(tmp_path / "one" / "figures" / "judge.csv", index_col=0)
+    assert list(table.loc["both orders", ["b", "tie", "a"]]) == [6, 33, 21] and table.n.iloc[-1] == 300
 
 
 # --- what is packaged ----------------------------------------------------------------------------------------------

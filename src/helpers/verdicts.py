@@ -121,21 +121,21 @@ def remarks(comparison: Comparison) -> list[str]:
     table = comparison.table
     asked = int(table.settled.isna().sum()) - s.left_out["not judged"]
     if s.left_out["not judged"]:
-        said.append(f"{s.left_out['not judged']} of {len(table)} questions are not judged in both orders yet.")
+        said.append(f"Not judged in both orders yet: {s.left_out['not judged']} of {len(table)} questions.")
     if asked and s.left_out["unparsed"] == asked:
         said.append("No verdict could be read: nothing can be concluded. Look at the raw replies.")
-    elif s.left_out["unparsed"] > 0.1 * max(asked, 1):
-        said.append(f"{s.left_out['unparsed']} of {asked} questions have a verdict that could not be read.")
+    elif s.left_out["unparsed"]:
+        said.append(f"Left out because a verdict could not be read: {s.left_out['unparsed']} of {asked} questions.")
     if s.first.estimate > 0.9 and s.first.low > 0.5:
         said.append("The judge chooses the answer that it reads first: it judges places, and nothing can be concluded.")
     elif s.first.estimate < 0.1 and s.first.high < 0.5:
         said.append("The judge chooses the answer that it reads last: it judges places, and nothing can be concluded.")
     if s.left_out["role shown"]:
-        said.append(f"{s.left_out['role shown']} questions are left out: an answer still shows its role prompt.")
+        said.append(f"Left out because an answer still shows a role prompt: {s.left_out['role shown']} questions.")
     if s.settled["empty"]:
-        said.append(f"{s.settled['empty']} questions were settled without the judge: an answer is empty.")
+        said.append(f"Settled without the judge because an answer is empty: {s.settled['empty']} questions.")
     if 0 < s.n < 20:
-        said.append(f"Only {s.n} questions have a result: too few for their interval to mean much.")
+        said.append(f"Too few questions with a result for their interval to mean much: {s.n}.")
     if s.net.estimate == s.net.estimate and s.net.low <= 0 <= s.net.high:
         said.append("The interval of the net win holds zero: these verdicts do not say which arm is better.")
     if not s.n and not said:
