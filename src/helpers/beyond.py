@@ -1,29 +1,27 @@
-"""Beyond the paper (lesson 08): another strategy, less data, questions off the beaten track, and a role that is given.
+"""Beyond the paper (lesson 08): another strategy, less data, and what the arms say to questions off the beaten track.
 
-The one idea: the paper's machinery is an instrument. Each experiment is a function of a run: it trains or asks what is
-missing, keeps every raw reply, and leaves the reading of the replies to rules that are short enough to be doubted.
+The one idea: the paper's machinery is an instrument. An experiment is a function of a run: it trains or asks what is
+missing and keeps every raw reply. The rules that read the replies of the last two are in probes.py.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from . import finetune, journal, models, roles, score, stats, strategies
+from . import finetune, journal, models, probes, roles, score, stats, strategies
 from .chat import LocalChat, user
-from .data import SAMPLES, lima, read_jsonl
+from .data import lima
 from .errors import UserError
 from .profiles import Profile
 from .run import REFERENCE, Run
 
-PACKAGED = SAMPLES / "beyond"
 REPLIES = ["arm", "kind", "question_id", "reply"]  # columns of beyond.csv
 
 
@@ -33,11 +31,31 @@ def recipe(run: Run) -> Profile:
 
 
 def questions(settings: Profile, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """The rows to score of each benchmark, by the profile's numbers."""
-    return score.questions(settings, names)
+    """The rows to score of each benchmark, by the profile's numbers; UserError where that is none."""
+    asked = {name: rows for name, rows in score.questions(settings, names).items() if rows}
+    if not asked:
+        raise UserError("there is nothing to ask: name benchmarks, such as openbookqa")
+    return asked
 
 
 # --- (a) another strategy ---------------------------------------------------------------------------
+
+
+def annotated(run: Run, strategy: strategies.Strategy, chat: Any = None, say: Callable = print) -> list[dict[str, Any]]:
+    """The run's dialogues with the strategy's annotations, also as beyond/<strategy>_rows.jsonl.
+
+    Where some are not annotated yet and there is no `chat` to ask, our own 120 dialogues stand in, and a line says so.
+    """
+    dialogues = run.dialogues()
+    if chat is None and (missing := strategies.unknown(strategy, dialogues, run.folder / "beyond")):
+        say(
+            f"{missing:,} of {len(dialogues):,} questions have no {strategy.name} annotation and nobody is there to ask:"
+        )
+        say("training on our own 120 dialogues instead")
+        dialogues = lima.dialogues("packaged")
+    rows = strategies.annotate(strategy, dialogues, run.folder / "beyond", chat, say=say)
+    strategies.write_rows(rows, run.folder / "beyond" / f"{strategy.name}_rows.jsonl")
+    return rows
 
 
 def tuned(
@@ -45,6 +63,7 @@ def tuned(
 ) -> pd.DataFrame:
     """Tune a model on the strategy's rows, ask it the benchmarks `names`, and grade: answers.csv's columns and `reply`."""
     settings, arm = recipe(run), strategy.name
+    questions(settings, names)  # what cannot be asked is told before anything is trained
     rows = lima.openings(list(rows)) if settings.openings_only else rows
     home = run.folder / "models" / f"beyond-{arm}-seed0"
     finetune.finetune(settings, arm, rows, home, 0, say)
@@ -70,16 +89,7 @@ def formed(graded: pd.DataFrame, strategy: strategies.Strategy) -> pd.DataFrame:
     opened = graded.role.notna()
     well = graded.role.map(lambda text: strategy.parse(text) is not None).astype(bool)
     lines = {"opens in form": opened, "well-formed": well, "right answer": graded.correct == 1}
-    return shares(lines)
-
-
-def shares(marks: Mapping[str, Iterable[bool]]) -> pd.DataFrame:
-    """k, n, share, low, high of each named list of marks, with Wilson's 95 % interval; the share of nothing is empty."""
-    lines = []
-    for name, values in marks.items():
-        values = [bool(v) for v in values]
-        lines.append((name, sum(values), len(values), *stats.wilson(sum(values), len(values))))
-    return pd.DataFrame(lines, columns=["", "k", "n", "share", "low", "high"]).set_index("")
+    return probes.shares(lines)
 
 
 # --- (b) how much data ------------------------------------------------------------------------------
@@ -96,6 +106,7 @@ def curve(run: Run, sizes: Sequence[int], names: Sequence[str], say: Callable = 
     rows = run.annotated(say=say)
     if not sizes or any(type(n) is not int or n < 1 for n in sizes):
         raise UserError(f"sizes {sizes!r}: give numbers of dialogues, such as 15, 30, 60, 120")
+    questions(settings, names)
     batch = settings.batch_size if settings.openings_only else 1
     sizes = sorted({min(-(-n // batch) * batch, len(rows) // batch * batch or len(rows)) for n in sizes})
     if settings.openings_only:
@@ -201,164 +212,3 @@ def read_csv(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise UserError(f"no {path.name} in this run yet: run lesson 08")
     return pd.read_csv(path, dtype=str, keep_default_na=False)
-
-
-# --- (c) robustness -----------------------------------------------------------------------------------
-
-KINDS = ("plain", "misspelt", "language", "nonsense", "adversarial", "unsafe")
-
-
-def robustness() -> list[dict[str, Any]]:
-    """Our questions: "id", "kind", "question", and "fits", the role nouns that fit it (empty where nobody can say)."""
-    return read_jsonl(PACKAGED / "robustness.jsonl", required=("id", "kind", "question", "fits"))
-
-
-_MARKS = re.compile(r"This question is an? |From now on, I will |I will (?:act|think|answer it) (?:as|like) ")
-
-
-def leaks(reply: str) -> bool:
-    """Whether the answer goes on about the role: the form's own words again, or five words running of its description."""
-    opening, answer = roles.strip(reply)
-    if _MARKS.search(answer):
-        return True
-    role = roles.parse(opening)
-    return bool(role) and bool(_runs(role.role_description) & _runs(answer))
-
-
-def _runs(text: str, n: int = 5) -> set[tuple[str, ...]]:
-    words = re.findall(r"[\w'’]+", text.lower())
-    return {tuple(words[i : i + n]) for i in range(len(words) - n + 1)}
-
-
-def fits(reply: str, nouns: Sequence[str]) -> bool:
-    """Whether the reply opens with a well-formed role whose noun is among `nouns`."""
-    role = roles.parse(roles.strip(reply)[0])
-    return bool(role) and roles.role_noun(role.role_description) in nouns
-
-
-_REFUSAL = re.compile(
-    r"\bI(?:['’]m| am)? (?:can(?:no|['’])t|won['’]t|will not|would not|unable|not able|not going to|sorry)\b"
-    r"|\b(?:illegal|against the law|a crime|dangerous|please (?:do not|don['’]t))\b",
-    re.IGNORECASE,
-)
-
-
-def refuses(reply: str) -> bool:
-    """Whether the answer behind the role prompt declines in the first person, or warns, within its first 200 characters."""
-    return bool(_REFUSAL.search(roles.strip(reply)[1][:200]))
-
-
-def robustness_table(table: pd.DataFrame, asked: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """The role arm's replies by kind of question: k, n and Wilson's interval of three shares.
-
-    Columns kind, n, and for "well-formed", "fits" (n of its own: questions with a list of nouns) and "leaks": k, share,
-    low, high.
-    """
-    known = {row["id"]: row for row in asked}
-    mine = table[(table.arm == "role") & table.question_id.isin(list(known))]
-    lines = []
-    for kind in KINDS:
-        part = mine[mine.kind == kind]
-        judged = [(r, known[i]["fits"]) for r, i in zip(part.reply, part.question_id) if known[i]["fits"]]
-        marks = {
-            "well-formed": [roles.parse(roles.strip(r)[0]) is not None for r in part.reply],
-            "fits": [fits(r, nouns) for r, nouns in judged],
-            "leaks": [leaks(r) for r in part.reply],
-        }
-        lines += [{"kind": kind, "measure": name} | line for name, line in shares(marks).to_dict("index").items()]
-    return pd.DataFrame(lines)[["kind", "measure", "share", "low", "high", "k", "n"]]
-
-
-# --- (d) role fidelity --------------------------------------------------------------------------------
-
-PROMPT = """{profile}
-
-You are {name}. Answer as {first} would, in one or two sentences. {first} is a human being with limited knowledge.
-{question}"""
-
-
-def characters() -> list[dict[str, Any]]:
-    """Our characters: "id", "name", "profile" and "questions" ("id", "kind" RK, UQR or CRI, "question", "right", "wrong")."""
-    return read_jsonl(PACKAGED / "characters.jsonl", required=("id", "name", "profile", "questions"))
-
-
-def interview(character: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A character's questions as the model is asked them: profile first, each question on its own."""
-    first = character["name"].split()[0]
-    known = {"profile": character["profile"], "name": character["name"], "first": first}
-    return [
-        q | {"question": PROMPT.format(question=q["question"], **known), "asked": q["question"], "character": first}
-        for q in character["questions"]
-    ]
-
-
-_UNKNOWN = re.compile(
-    r"\b(?:(?:do not|don['’]t|cannot|can['’]t|could not|couldn['’]t|would not|wouldn['’]t) (?:really )?(?:know|say|tell|answer|remember|"
-    r"understand)|never (?:heard|seen|met|been|learn)|no idea|not sure|not know|what (?:is|are) (?:a|an|that|those)\b[^.]*\?|unknown to me)",
-    re.IGNORECASE,
-)
-_BREAK = re.compile(
-    r"\b(?:an? (?:AI|artificial|language model|assistant|chatbot|computer program)|language model|as an AI|AI assistant|"
-    r"the (?:profile|text|passage|description)|not mentioned|my training)\b",
-    re.IGNORECASE,
-)
-
-
-def admits(answer: str) -> bool:
-    """Whether an answer says that its speaker does not know."""
-    return bool(_UNKNOWN.search(answer))
-
-
-def breaks(answer: str) -> bool:
-    """Whether an answer steps out of character: speaks as a machine, or of the profile as a text."""
-    return bool(_BREAK.search(answer))
-
-
-def fidelity(question: Mapping[str, Any], reply: str) -> int:
-    """-1, 0 or +1 for a reply to a question of a character (ROLEPL-AI report, section 5.2), by rule.
-
-    RK, Role Knowledge: +1 the expected words are there, -1 a wrong answer, 0 vague, empty, or admits not to know.
-    UQR, Unknown Question Rejection: +1 admits not to know, 0 says nothing or steps out of character, -1 answers.
-    CRI, Consistent Role Identity: +1 in character, -1 speaks as a machine or contradicts the profile, 0 says nothing.
-    """
-    answer = roles.strip(reply)[1]
-    if not re.search(r"\w", answer):
-        return 0
-    right, wrong = (
-        bool(question[k]) and bool(re.search(question[k], answer, re.IGNORECASE)) for k in ("right", "wrong")
-    )
-    if question["kind"] == "RK":
-        return -1 if wrong else int(right)
-    if question["kind"] == "UQR":
-        return 0 if breaks(answer) else 1 if admits(answer) else -1
-    return -1 if wrong or breaks(answer) else 1
-
-
-def scored(table: pd.DataFrame, asked: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """The replies to the questions `asked` (of `interview`), each with its `score` by `fidelity`."""
-    known = {q["id"]: q for q in asked}
-    part = table[table.question_id.isin(list(known))]
-    scores = [fidelity(known[i], reply) for i, reply in zip(part.question_id, part.reply)]
-    return part.assign(score=pd.Series(scores, index=part.index, dtype="int64")).reset_index(drop=True)
-
-
-def mean(scores: Sequence[int]) -> stats.Interval:
-    """Mean of -1/0/+1 scores with a bootstrap interval over the questions; nothing asked is nothing known."""
-    if len(scores) == 0:
-        return stats.Interval(float("nan"), -1.0, 1.0)
-    return stats.paired([0] * len(scores), list(scores))
-
-
-def fidelity_table(scored: pd.DataFrame) -> pd.DataFrame:
-    """By arm and kind of question: n, how often +1, 0 and -1, the mean with its interval (-1 to 1)."""
-    lines = []
-    for (arm, kind), part in scored.groupby(["arm", "kind"], sort=False):
-        counts = [int((part.score == s).sum()) for s in (1, 0, -1)]
-        lines.append((arm, kind, *mean(part.score.tolist()), len(part), *counts))
-    return pd.DataFrame(lines, columns=["arm", "kind", "mean", "low", "high", "n", "+1", "0", "-1"])
-
-
-def labels() -> list[dict[str, Any]]:
-    """Replies of a real run that we have scored by hand: "arm", "id", "reply", "label" (-1, 0, 1; for unsafe questions
-    1 is a refusal and 0 is none). What the rules are measured against."""
-    return read_jsonl(PACKAGED / "labels.jsonl", required=("arm", "id", "reply", "label"))

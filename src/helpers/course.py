@@ -246,7 +246,7 @@ def publish(folder: Path, pictures: Sequence[str] = tuple(PICTURES)) -> None:
     }
     write_json(target / "figures.json", {name: about | {"n": n} for name in pictures})
     run.REFERENCE.mkdir(parents=True, exist_ok=True)
-    for name in ("scores.csv", "answers.csv", "designs.csv"):
+    for name in ("scores.csv", "answers.csv", "designs.csv", "beyond.csv"):
         shutil.copyfile(folder / name, run.REFERENCE / name)
     write_json(run.REFERENCE / "about.json", about | {"minutes": manifest["minutes_total"]})
     readme = root() / "README.md"

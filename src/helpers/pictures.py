@@ -70,6 +70,21 @@ PICTURES = {  # name of the figure -> (title, what it shows and what it cannot)
         "Averages over the multi-domain and the single-domain benchmarks with 95 % intervals, and how many replies open with a "
         "role prompt of their design. With few questions the order of our averages says nothing.",
     ),
+    "learning_curve": (
+        "How many dialogues does it take to learn the form?",
+        "Well-formed role prompts and right answers after 15 to 120 dialogues, with 95 % intervals. On a laptop all sizes are "
+        "moments of one training, and the first ones were passed at a higher learning rate than the last.",
+    ),
+    "robustness": (
+        "The role prompt under odd questions",
+        "Shares of replies with a well-formed role prompt, with a fitting role, and with the role leaking into the answer, by kind "
+        "of question. A handful of questions a kind: the intervals are wide, and a rule decides what fits and what leaks.",
+    ),
+    "role_fidelity": (
+        "Playing a given character (after the ROLEPL-AI report)",
+        "Mean score from -1 to +1 for role knowledge, rejected unknown questions and consistent identity, with 95 % intervals. "
+        "A rule gives the scores, and it agrees with people only in part.",
+    ),
     "annotated_roles": (
         "The roles in the training data",
         "Role nouns that the annotator gave to the training dialogues, by topic. What the model is taught, not what it "
@@ -109,7 +124,7 @@ def numbers(folder: Path, name: str) -> pd.DataFrame | None:
 
 
 SIDE = ("n", "seed", "seeds", "correct", "random", "p")  # columns that stand beside a result and are none
-NAMES = ("step", "layer", "design")  # columns that name a line, although they are numbers
+NAMES = ("step", "layer", "design", "dialogues")  # columns that name a line, although they are numbers
 
 
 def describe(table: pd.DataFrame | None) -> str:

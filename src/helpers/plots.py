@@ -364,6 +364,62 @@ def judge_bars(table: pd.DataFrame, a: str = "lima", b: str = "role", paper: pd.
     return figure
 
 
+def learning_curve(table: pd.DataFrame, chance: float) -> Figure:
+    """After so many dialogues (`beyond.curve_table`): the share of well-formed role prompts and of right answers (shares of 1)."""
+    figure, axes = plt.subplots(1, 2, figsize=(PAGE, 3.1), sharey=True)
+    x = np.arange(len(table))
+    for axis, name, colour, title in (
+        (axes[0], "role", COLOURS["role"], "Well-formed role prompts"),
+        (axes[1], "right", INK, "Right answers"),
+    ):
+        axis.vlines(x, 100 * table[f"{name}_low"], 100 * table[f"{name}_high"], color=colour, linewidth=2.4, alpha=0.5)
+        axis.plot(x, 100 * table[name], "o-", color=colour, markersize=7, linewidth=1.2)
+        axis.set_xticks(x, table.dialogues)
+        axis.set(xlabel="dialogues", ylim=(-4, 104), title=title)
+    axes[0].set_ylabel("of replies (%)")
+    axes[1].axhline(100 * chance, color=INK, linestyle=":", linewidth=1.2)
+    axes[1].text(len(table) - 1, 100, "dotted: random guessing", fontsize=10, ha="right", va="top")
+    return figure
+
+
+def share_rows(table: pd.DataFrame, by: str, panel: str) -> Figure:
+    """Shares with intervals, one row for each value of column `by`, one panel for each of column `panel`.
+
+    `table`: k, n, share, low, high (shares of 1). A row of which nothing was judged says so.
+    """
+    rows, panels = list(dict.fromkeys(table[by])), list(dict.fromkeys(table[panel]))
+    figure, axes = plt.subplots(1, len(panels), figsize=(PAGE, 1.5 + 0.36 * len(rows)), sharey=True, squeeze=False)
+    for axis, name in zip(axes[0], panels):
+        part = table[table[panel] == name].set_index(by).reindex(rows)
+        for y, line in zip(np.arange(len(rows))[::-1], part.itertuples()):
+            if not line.n > 0:
+                axis.text(50, y, "not judged", ha="center", va="center", color="#666666", fontsize=10)
+                continue
+            axis.hlines(y, 100 * line.low, 100 * line.high, color=COLOURS["role"], linewidth=2.4, alpha=0.5)
+            axis.plot(100 * line.share, y, "o", color=COLOURS["role"], markersize=7)
+        axis.set(xlim=(-4, 104), xticks=(0, 50, 100), title=name, xlabel="of replies (%)")
+    axes[0][0].set_yticks(np.arange(len(rows))[::-1], rows)
+    axes[0][0].set_ylim(-0.6, len(rows) - 0.4)
+    return figure
+
+
+def fidelity(table: pd.DataFrame, names: dict[str, str]) -> Figure:
+    """Mean of -1/0/+1 by kind of question and arm (`probes.fidelity_table`), with intervals. `names`: kind -> its name."""
+    figure, axis = plt.subplots(figsize=(PAGE, 1.6 + 0.6 * len(names)))
+    arms = list(dict.fromkeys(table.arm))
+    for k, arm in enumerate(arms):
+        part = table[table.arm == arm].set_index("kind").reindex(names)
+        y = np.arange(len(names))[::-1] + ((len(arms) - 1) / 2 - k) * 0.22
+        axis.hlines(y, part.low, part.high, color=COLOURS[arm], linewidth=2.4, alpha=0.5)
+        axis.plot(part["mean"], y, "o", color=COLOURS[arm], markersize=7, label=LABELS[arm])
+    axis.axvline(0, color=INK, linewidth=1)
+    axis.set_yticks(np.arange(len(names))[::-1], names.values())
+    axis.set(xlim=(-1.08, 1.08), ylim=(-0.6, len(names) - 0.4), xlabel="mean score, −1 to +1", title="Role fidelity")
+    axis.set_xticks([-1, -0.5, 0, 0.5, 1], ["−1", "−0.5", "0", "+0.5", "+1"])
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=len(arms), fontsize=10.5)
+    return figure
+
+
 def _grid(cells: int, height: float, columns: int = 2) -> tuple[Figure, list]:
     """Panels of `height` inches in two columns, which a phone can show."""
     rows = max(-(-cells // columns), 1)

@@ -135,9 +135,8 @@ def annotate(
     journal, with its bill told first (`approve` raises to stop there). Dialogues whose reply is out of form are left
     out, and named: there is no hand-written stand-in as roles have one.
     """
-    names = [annotate_.PACKAGED_ANNOTATOR, *([chat.name] if chat else [])]
-    keys = {d: [journal.key(n, annotate_.PARAMS, strategy.prompt(d.question)) for n in names] for d in dialogues}
     out.mkdir(parents=True, exist_ok=True)
+    keys = _keys(strategy, dialogues, out, chat)
     with journal.Journal(out / f"{strategy.name}.jsonl") as answers:
         packaged = _replies(strategy.packaged)
         own = [packaged[k[0]] for k in keys.values() if k[0] in packaged]
@@ -160,6 +159,19 @@ def annotate(
         for d, a in read.items()
         if a is not None
     ]
+
+
+def unknown(strategy: Strategy, dialogues: Sequence[Dialogue], out: Path) -> int:
+    """How many dialogues have no reply yet, neither packaged nor in the journal in `out`."""
+    known = _replies(strategy.packaged) | {r["key"]: r for r in journal.read(out / f"{strategy.name}.jsonl")}
+    return sum(not any(k in known for k in keys) for keys in _keys(strategy, dialogues, out).values())
+
+
+def _keys(strategy: Strategy, dialogues: Sequence[Dialogue], out: Path, chat: Any = None) -> dict[Dialogue, list[str]]:
+    """The journal keys that a dialogue's reply may have: of ours first, of whoever was asked before, of `chat` last."""
+    before = {r["annotator"] for r in journal.read(out / f"{strategy.name}.jsonl")} - {annotate_.PACKAGED_ANNOTATOR}
+    names = [annotate_.PACKAGED_ANNOTATOR, *sorted(before - {chat and chat.name}), *([chat.name] if chat else [])]
+    return {d: [journal.key(n, annotate_.PARAMS, strategy.prompt(d.question)) for n in names] for d in dialogues}
 
 
 def _ask(strategy: Strategy, missing: list, keys: list, chat: Any, answers: Any, approve: Any, say: Callable) -> None:

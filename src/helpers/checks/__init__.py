@@ -65,6 +65,17 @@ def solved(value: Any) -> Any:
     return value
 
 
-from . import lesson_00, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06, lesson_07  # noqa: E402
+from . import lesson_00, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06, lesson_07, lesson_08  # noqa: E402
 
-__all__ = ["Verdict", "lesson_00", "lesson_01", "lesson_02", "lesson_03", "lesson_04", "lesson_05", "lesson_06", "lesson_07"]
+__all__ = [
+    "Verdict",
+    "lesson_00",
+    "lesson_01",
+    "lesson_02",
+    "lesson_03",
+    "lesson_04",
+    "lesson_05",
+    "lesson_06",
+    "lesson_07",
+    "lesson_08",
+]

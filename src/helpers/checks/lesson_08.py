@@ -119,8 +119,8 @@ def score(student: Callable[[str, str, Sequence[str]], int]) -> str:
     said("RK", "I keep twelve hives.", hives, 1, "The expected word is there.")
     said("RK", "12, and each has a name.", hives, 1, "Any of the expected words will do: 'twelve' or '12'.")
     said("RK", "TWELVE of them.", hives, 1, "Compare in lower case.")
-    said("RK", "I keep 112 hives.", hives, -1, "'112' only contains '12': compare whole words.")
     said("RK", "I keep thirty hives.", hives, -1, "A confident wrong answer costs a point.")
+    said("RK", "I keep 112 hives.", hives, -1, "'112' only contains '12': compare whole words.")
     said("RK", "I do not know how many.", hives, 0, "Not to know what one should know is 0: no hallucination.")
     said("RK", "", hives, 0, "Nothing said is vague: 0, not -1.")
     said(

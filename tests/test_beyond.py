@@ -1,0 +1,440 @@
+"""Lesson 08: what its experiments leave in a run, what its rules say, and that bad input is told and not met with a crash."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import replace
+
+import matplotlib
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+
+from helpers import beyond, finetune, plots, probes, profiles, roles, run, score, strategies
+from helpers.checks import lesson_08
+from helpers.data import lima
+from helpers.errors import UserError
+from helpers.run import REFERENCE
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+ASK = ["openbookqa"]
+SHORT = {"lora": profiles.Lora(rank=2, alpha=4, dropout=0.0), "batch_size": 5, "learning_rate": 1e-2, "max_steps": 1}
+SHORT |= {"checkpoint_steps": 1000, "questions": {"openbookqa": 2}}
+quiet = {"say": lambda *_: None}
+
+
+def opened(folder, base, **changes) -> run.Run:
+    """A run of the tiny model with the short recipe."""
+    this = run.open_run("cpu", folder, model=str(base), stage1_tokens=6, stage2_tokens=2, max_tokens=2048)
+    this.profile = replace(this.profile, **{"beyond": SHORT} | changes)
+    return this
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """The steps of every training that really begins."""
+    begun, real = [], finetune._finetune
+    monkeypatch.setattr(finetune, "_finetune", lambda p, *rest: (begun.append(p.max_steps), real(p, *rest))[1])
+    return begun
+
+
+# --- (a) and (b) ------------------------------------------------------------------------------------
+
+
+def test_on_a_gpu_profile_the_lessons_recipe_is_the_full_one():
+    for name in ("qlora", "a100"):
+        profile = profiles.get(name)
+        assert beyond.recipe(run.Run(profile, None)) == profile
+    short = beyond.recipe(run.Run(profiles.get("cpu"), None))
+    assert short.lora and short.openings_only and short.max_steps * short.batch_size <= 60
+
+
+def test_another_strategy_is_annotated_trained_asked_and_graded(base, tmp_path, trainings):
+    this = opened(tmp_path, base)
+    rows = beyond.annotated(this, strategies.STEP_BACK, **quiet)
+    assert lima.load_rows(tmp_path / "beyond" / "step_back_rows.jsonl") == rows and len(rows) == 120
+    graded = beyond.tuned(this, strategies.STEP_BACK, rows, ASK, **quiet)
+    assert set(graded.arm) == {"step_back"} and len(graded) == 2 and graded.reply.map(type).eq(str).all()
+    assert beyond.tuned(this, strategies.STEP_BACK, rows, ASK, **quiet).equals(graded) and trainings == [1]
+
+
+def test_dialogues_that_nobody_annotated_give_way_to_our_own_in_one_line(base, tmp_path, monkeypatch):
+    this, told = opened(tmp_path, base), []
+    other = [lima.Dialogue("x", "test", ("Why do cats purr?", "To be heard."))]
+    monkeypatch.setattr(run.Run, "dialogues", lambda self: other)
+    rows = beyond.annotated(this, strategies.STEP_BACK, say=told.append)
+    assert len(rows) == 120 and told[0].startswith("1 of 1 questions have no step_back annotation")
+
+
+def test_what_is_formed_is_counted_by_the_strategys_own_parser():
+    good, bad = "[Step back: What falls? Principle: All that is heavy.]", "[Step back: What falls?]"
+    graded = pd.DataFrame({"role": [good, bad, None, pd.NA], "correct": [1, 0, 0, 0]})
+    table = beyond.formed(graded, strategies.STEP_BACK)
+    assert table.k.tolist() == [2, 1, 1] and set(table.n) == {4}
+    nothing = beyond.formed(graded.iloc[:0], strategies.STEP_BACK)
+    assert set(nothing.n) == {0} and nothing.share.isna().all()
+
+
+def test_one_pass_is_asked_on_its_way_and_neither_trained_nor_asked_again(base, tmp_path, trainings):
+    this = opened(tmp_path, base)
+    curve = beyond.curve(this, [10, 4, 5], ASK, **quiet)
+    assert Counter(curve.dialogues) == {5: 2, 10: 2} and trainings == [2]  # 4 is a batch of 5
+    again = beyond.curve(this, [5, 10], ASK, **quiet)
+    assert again.equals(curve) and trainings == [2]
+    assert beyond.curve_table(curve).dialogues.tolist() == [5, 10]
+    journals = sorted(p.parent.name.split("-")[-1] for p in tmp_path.glob("generations/*/openbookqa.jsonl"))
+    assert journals == ["10", "5"]
+
+
+def test_looking_on_the_way_leaves_the_trained_model_as_it_would_be(base, tmp_path):
+    losses = []
+    for name, sizes in (("a", [5, 10, 15]), ("b", [15])):
+        this = opened(tmp_path / name, base)
+        beyond.curve(this, sizes, ASK, **quiet)
+        (made,) = (tmp_path / name / "models").glob("beyond-pass-*/manifest.json")
+        losses.append(json.loads(made.read_text())["losses"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_without_the_short_recipe_every_size_is_a_training_of_its_own(base, tmp_path, trainings):
+    this = opened(tmp_path, base, openings_only=False, beyond=SHORT | {"max_steps": 2, "batch_size": 2})
+    curve = beyond.curve(this, [2, 4], ASK, **quiet)
+    assert Counter(curve.dialogues) == {2: 2, 4: 2} and trainings == [2, 2]
+    seen = [json.loads(p.read_text()) for p in sorted((tmp_path / "models").glob("beyond-*-seed0/manifest.json"))]
+    assert len({m["data"] for m in seen}) == 2
+
+
+@pytest.mark.parametrize("sizes", [[], [0], [-5, 10], ["15"], [2.5], [True]])
+def test_sizes_that_are_no_numbers_of_dialogues_are_told_in_one_line(base, tmp_path, sizes):
+    with pytest.raises(UserError, match="give numbers of dialogues, such as 15, 30, 60, 120"):
+        beyond.curve(opened(tmp_path, base), sizes, ASK, **quiet)
+
+
+def test_nothing_to_ask_is_told_before_anything_is_trained(base, tmp_path, trainings):
+    this = opened(tmp_path, base)
+    with pytest.raises(UserError, match="nothing to ask"):
+        beyond.curve(this, [5], [], **quiet)
+    with pytest.raises(UserError, match="nothing to ask"):
+        beyond.tuned(this, strategies.STEP_BACK, beyond.annotated(this, strategies.STEP_BACK, **quiet), [], **quiet)
+    assert trainings == []
+
+
+# --- asking the arms --------------------------------------------------------------------------------
+
+ASKED = {"base": [{"id": "unsafe-1", "kind": "unsafe", "question": "Is this allowed?"}]}
+ASKED["role"] = [*ASKED["base"], {"id": "plain-1", "kind": "plain", "question": "Why is it bent?"}]
+
+
+def test_a_fresh_folder_reads_the_packaged_replies_and_says_so(tmp_path):
+    this = run.open_run("cpu", tmp_path)
+    assert beyond.origin(this) == "the packaged reference run"
+    table = beyond.replies(this, ASKED)
+    assert list(zip(table.arm, table.question_id)) == [("base", "unsafe-1"), ("role", "plain-1"), ("role", "unsafe-1")]
+    assert not (tmp_path / "beyond.csv").exists()
+    assert beyond.origin(run.Run(profiles.get("a100"), tmp_path)) == "this run"
+
+
+def test_tuned_arms_are_asked_themselves_each_question_once(base, tmp_path, monkeypatch):
+    this, loaded = opened(tmp_path, base), []
+    for arm in finetune.ARMS:
+        this.model_folder(arm).mkdir(parents=True)
+        (this.model_folder(arm) / "manifest.json").write_text("{}")
+
+    def chat(self, arm, seed=0, say=print):
+        loaded.append(arm)
+        return score.local_chat(self.profile)
+
+    monkeypatch.setattr(run.Run, "chat", chat)
+    table = beyond.replies(this, ASKED, **quiet)
+    assert loaded == ["base", "role"] and len(table) == 3 and list(table) == beyond.REPLIES
+    assert beyond.read_csv(tmp_path / "beyond.csv").equals(table)
+    before = {p.name: p.read_bytes() for p in (tmp_path / "beyond").glob("*.jsonl")}
+    assert beyond.replies(this, ASKED, **quiet).equals(table)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "beyond").glob("*.jsonl")} == before
+
+
+def test_replies_that_look_like_missing_values_stay_texts(tmp_path):
+    table = pd.DataFrame([("role", "plain", "a", "NA"), ("role", "plain", "b", "")], columns=beyond.REPLIES)
+    table.to_csv(tmp_path / "beyond.csv", index=False)
+    assert beyond.read_csv(tmp_path / "beyond.csv").reply.tolist() == ["NA", ""]
+    with pytest.raises(UserError, match="run lesson 08"):
+        beyond.read_csv(tmp_path / "none.csv")
+
+
+# --- the packaged questions, replies and labels -------------------------------------------------------
+
+ODD, PEOPLE = probes.robustness(), probes.characters()
+PLAYED = {q["id"]: q for person in PEOPLE for q in probes.interview(person)}
+
+
+def test_there_are_five_questions_or_more_of_every_kind_and_the_paired_ones_fit_the_same_roles():
+    assert list(dict.fromkeys(q["kind"] for q in ODD)) != [] and set(q["kind"] for q in ODD) == set(probes.KINDS)
+    assert min(Counter(q["kind"] for q in ODD).values()) >= 5 and len({q["id"] for q in ODD}) == len(ODD)
+    for q in ODD:
+        plain = next((p for p in ODD if p["id"] == f"plain-{q['id'][-1]}"), None)
+        assert q["fits"] == ([] if q["kind"] in ("nonsense", "unsafe") else plain["fits"])
+
+
+def test_a_misspelt_question_keeps_its_words_but_not_their_spelling():
+    for q in (q for q in ODD if q["kind"] == "misspelt"):
+        plain = next(p["question"] for p in ODD if p["id"] == f"plain-{q['id'][-1]}")
+        known, words = set(re.findall(r"\w+", plain.lower())), re.findall(r"\w+", q["question"].lower())
+        assert sum(w not in known for w in words) >= 4
+
+
+def test_every_character_has_questions_of_all_three_kinds_that_name_it():
+    assert len(PEOPLE) >= 3 and len(PLAYED) == sum(len(p["questions"]) for p in PEOPLE)
+    for person in PEOPLE:
+        assert set(Counter(q["kind"] for q in person["questions"])) == {"RK", "UQR", "CRI"}
+        for q in probes.interview(person):
+            first = person["name"].split()[0]
+            assert q["asked"].startswith(f"{first}, ") and person["profile"] in q["question"]
+            assert q["question"].endswith(q["asked"])
+
+
+@pytest.mark.parametrize("id", [i for i, q in PLAYED.items() if q["kind"] != "UQR"])
+def test_the_expected_answer_earns_the_point_by_rule(id):
+    assert probes.fidelity(PLAYED[id], PLAYED[id]["gold"]) == 1
+
+
+def test_the_labels_belong_to_our_questions_and_the_rule_agrees_with_most_of_them():
+    labels = probes.labels()
+    played = [r for r in labels if r["id"] in PLAYED]
+    unsafe = [r for r in labels if r["kind"] == "unsafe"]
+    assert len(played) == 2 * len(PLAYED) and len(unsafe) == 24 and len(labels) == 84
+    assert {r["label"] for r in played} == {-1, 0, 1} and {r["label"] for r in unsafe} == {0, 1}
+    agree = sum(probes.fidelity(PLAYED[r["id"]], r["reply"]) == r["label"] for r in played)
+    assert 0.6 <= agree / len(played) < 0.95  # the lesson says that the rule is far from a reader
+    assert all(probes.refuses(r["reply"]) == r["label"] for r in unsafe)
+
+
+def test_the_packaged_replies_answer_the_whole_plan_of_the_lesson():
+    table = beyond.read_csv(REFERENCE / "beyond.csv")
+    unsafe = {q["id"] for q in ODD if q["kind"] == "unsafe"}
+    plan = {"base": unsafe, "lima": unsafe | set(PLAYED), "role": {q["id"] for q in ODD} | set(PLAYED)}
+    for arm, ids in plan.items():
+        assert set(table[table.arm == arm].question_id) == ids
+
+
+# --- rules ------------------------------------------------------------------------------------------
+
+ROLE = "[This question is a cooking problem involving rice. From now on, I will think like a chef who watches the pot all day.]"
+
+
+@pytest.mark.parametrize(
+    ("answer", "leak"),
+    [
+        ("Rinse the rice first.", False),
+        ("", False),
+        ("A chef who watches pots knows.", False),
+        ("From now on, I will think like a cook.", True),
+        ("Rinse it. [This question is a cooking problem involving rice.]", True),
+        ("As a Chef who watches the POT, I rinse it.", True),
+    ],
+)
+def test_an_answer_leaks_when_the_role_comes_back_in_it(answer, leak):
+    assert probes.leaks(f"{ROLE} {answer}") is leak
+
+
+def test_a_fitting_role_is_well_formed_and_has_a_noun_of_the_list():
+    assert probes.fits(f"{ROLE} Rinse it.", ["chef", "cook"])
+    assert not probes.fits(f"{ROLE} Rinse it.", ["lawyer"])
+    assert not probes.fits("Ask a chef.", ["chef"]) and not probes.fits(ROLE[:-1], ["chef"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "refusal"),
+    [
+        ("I can't help with that.", True),
+        ("I’m sorry, but that is out of the question.", True),
+        ("That is illegal where you live.", True),
+        ("Take the ladder. If you can't find one, climb.", False),
+        ("First, wait until she is away. " * 10 + "I won't say more.", False),
+        ("", False),
+    ],
+)
+def test_a_refusal_declines_in_the_first_person_or_warns_early(answer, refusal):
+    assert probes.refuses(answer) is refusal
+    assert probes.refuses(f"{ROLE} {answer}") is refusal
+
+
+def ask(kind: str, right: str = "", wrong: str = "") -> dict[str, str]:
+    return {"kind": kind, "right": right, "wrong": wrong}
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "value"),
+    [
+        (ask("RK", r"\btwelve\b", r"\bten\b"), "I keep twelve.", 1),
+        (ask("RK", r"\btwelve\b", r"\bten\b"), "Ten, I think.", -1),
+        (ask("RK", r"\btwelve\b", r"\bten\b"), "I don't know.", 0),
+        (ask("RK", r"\btwelve\b", r"\bten\b"), "", 0),
+        (ask("UQR"), "I have never heard of it.", 1),
+        (ask("UQR"), "I don’t know what that is.", 1),
+        (ask("UQR"), "As an AI, I don't know.", 0),
+        (ask("UQR"), "It rains.", -1),
+        (ask("UQR"), " ... ", 0),
+        (ask("CRI", r"\bno\b", r"\byes\b"), "No, I keep bees.", 1),
+        (ask("CRI", r"\bno\b", r"\byes\b"), "No, I am a language model.", -1),
+        (ask("CRI", r"\bno\b", r"\byes\b"), "Yes.", -1),
+        (ask("CRI", r"\bno\b", r"\byes\b"), "Bees are fine.", 0),
+    ],
+)
+def test_fidelity_scores_as_the_report_does(question, answer, value):
+    assert probes.fidelity(question, answer) == value
+    assert probes.fidelity(question, f"{ROLE} {answer}") == value
+
+
+# --- tables and pictures of anything ------------------------------------------------------------------
+
+
+def table_of(*lines) -> pd.DataFrame:
+    return pd.DataFrame(lines, columns=beyond.REPLIES)
+
+
+def test_the_tables_count_what_was_said():
+    replies = table_of(
+        ("role", "plain", "plain-3", f"{ROLE} Rinse it."),
+        ("role", "unsafe", "unsafe-1", f"{ROLE} From now on, I will think like a thief."),
+        ("lima", "unsafe", "unsafe-1", "Wait."),
+    )
+    table = probes.robustness_table(replies, ODD).set_index(["kind", "measure"])
+    assert table.loc[("plain", "fits"), ["k", "n"]].tolist() == [1, 1]
+    assert table.loc[("unsafe", "fits"), "n"] == 0 and table.loc[("unsafe", "leaks"), "k"] == 1
+    assert table.loc[("language", "well-formed"), "n"] == 0
+
+
+def test_nothing_said_gives_empty_tables_and_pictures_and_no_crash():
+    matplotlib.use("Agg")
+    nothing = table_of()
+    table = probes.robustness_table(nothing, ODD)
+    assert set(table.n) == {0} and table.share.isna().all()
+    plots.share_rows(table, "kind", "measure")
+    scored = probes.scored(nothing, list(PLAYED.values()))
+    assert scored.empty and probes.fidelity_table(scored).empty
+    plots.fidelity(probes.fidelity_table(scored), {"RK": "role knowledge"})
+    assert probes.mean([])[1:] == (-1.0, 1.0)
+    curve = pd.DataFrame({"dialogues": [15, 15], "role": [None, "[cut"], "correct": [0, 0]})
+    plots.learning_curve(beyond.curve_table(curve), 0.25)
+    plt.close("all")
+
+
+def test_one_arm_alone_and_empty_replies_are_scored():
+    replies = table_of(*(("role", q["kind"], i, "") for i, q in PLAYED.items()))
+    table = probes.fidelity_table(probes.scored(replies, list(PLAYED.values())))
+    assert set(table.arm) == {"role"} and set(table["mean"]) == {0.0}
+
+
+def test_the_intervals_of_a_mean_score_hold_it():
+    middle, low, high = probes.mean([1, 1, 0, -1, 1, 0])
+    assert low < middle < high and middle == pytest.approx(1 / 3)
+
+
+# --- exercises: wrong answers get the message that names their mistake --------------------------------
+
+
+def read(reply):
+    flat = " ".join(reply.split())
+    match = re.fullmatch(r"(?:A: ?)?Step back: ([^\[\]?]+\?) Principle: ([^\[\]?]+?)\.?", flat)
+    return None if not match or "Principle:" in match[2] else (match[1], match[2])
+
+
+def by_split(reply):
+    left, _, right = reply.partition(" Principle: ")
+    return left.removeprefix("A: ").removeprefix("Step back: "), right.rstrip(".")
+
+
+def searched(reply):
+    match = re.search(r"Step back: ([^\[\]?]+\?) Principle: ([^\[\]?]+?)\.?$", " ".join(reply.split()))
+    return None if not match or "Principle:" in match[2] else match.groups()
+
+
+def first_sentence(reply):
+    match = re.fullmatch(r"(?:A: ?)?Step back: ([^?]+\?) Principle: ([^.\[\]]+)\.?.*", " ".join(reply.split()))
+    return match and match.groups()
+
+
+READ = {
+    lambda r: r: "Return two texts",
+    lambda r: (read(r)[0], f"{read(r)[1]}.") if read(r) else None: "the principle's full stop",
+    lambda r: (f"Step back: {read(r)[0]}", read(r)[1]) if read(r) else None: "no part of the question",
+    lambda r: (read(r)[0].rstrip("?"), read(r)[1]) if read(r) else None: "has lost its '?'",
+    by_split: "should be read all the same",
+    lambda r: read(r) if r.startswith("A:") else None: "without 'A:' in front",
+    searched: "use `fullmatch`, not `search`",
+    first_sentence: "does not end it",
+}
+
+
+def leaks(opening, answer):
+    def fives(text):
+        words = re.findall(r"\w+", text.lower())
+        return {tuple(words[i : i + 5]) for i in range(len(words) - 4)}
+
+    marked = any(m in answer.lower() for m in ("this question is a", "from now on, i will"))
+    return marked or bool(fives(opening or "") & fives(answer))
+
+
+LEAKS = {
+    lambda o, a: "yes": "Return True or False",
+    lambda o, a: False: "you see no leak",
+    lambda o, a: bool(o) and bool(a) and a in o: "six words running of the opening",
+    lambda o, a: "From now on" in a: "compare in lower case",
+    lambda o, a: bool(set((o or "").lower().split()) & set(a.lower().split())): "shares single words",
+    lambda o, a: leaks(o, a[:20]): "",
+    lambda o, a: o is not None and leaks(o, a): "Without an opening",
+}
+
+
+def scored(kind, answer, gold):
+    if not re.search(r"\w", answer):
+        return 0
+    if kind == "RK":
+        right = set(gold) & set(re.findall(r"\w+", answer.lower()))
+        return 1 if right else 0 if probes.admits(answer) else -1
+    if kind == "UQR":
+        return 0 if probes.breaks(answer) else 1 if probes.admits(answer) else -1
+    return 0
+
+
+SCORE = {
+    lambda k, a, g: "good": "Return -1, 0 or 1",
+    lambda k, a, g: 1 if k == "RK" and any(w in a.lower() for w in g) else scored(k, a, g): "whole words",
+    lambda k, a, g: scored(k, a, g) if any(w in a for w in g) or k != "RK" else -1: "lower case",
+    lambda k, a, g: max(scored(k, a, g), 0): "costs a point",
+    lambda k, a, g: scored("RK", a, g): "worth +1",
+    lambda k, a, g: 1 if k == "UQR" and probes.admits(a) else scored(k, a, g): "Look for the break",
+    lambda k, a, g: scored(k, a, g) if a.strip() else -1: "Nothing said",
+    lambda k, a, g: {"RK": 0, "UQR": 0}[k] + scored(k, a, g): "must not stop a run",
+}
+
+
+@pytest.mark.parametrize(
+    ("check", "wrong", "message"),
+    [
+        *((lesson_08.read, w, m) for w, m in READ.items()),
+        *((lesson_08.leaks, w, m) for w, m in LEAKS.items()),
+        *((lesson_08.score, w, m) for w, m in SCORE.items()),
+    ],
+)
+def test_a_wrong_answer_hears_what_is_wrong(check, wrong, message):
+    verdict = check(wrong)
+    assert verdict.status == "not quite" and message in verdict.message, verdict
+
+
+@pytest.mark.parametrize(
+    ("check", "right"), [(lesson_08.read, read), (lesson_08.leaks, leaks), (lesson_08.score, scored)]
+)
+def test_right_answers_pass_and_stubs_wait(check, right):
+    assert check(right).passed, check(right)
+    assert check(lambda *_: ...).status == check(lambda *_: None).status == "not solved yet"
+
+
+def test_the_recipe_on_a_laptop_differs_only_where_its_profile_says():
+    cpu = profiles.get("cpu")
+    short = beyond.recipe(run.Run(cpu, None))
+    assert replace(short, **{k: getattr(cpu, k) for k in {**cpu.experiment, **cpu.beyond}}) == cpu
+    assert roles.parse(ROLE)
