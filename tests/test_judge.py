@@ -6,8 +6,8 @@ import json
 import random
 import re
 from collections import Counter
-from pathlib import Path
 
+import cells
 import pandas as pd
 import pytest
 import tiny
@@ -25,7 +25,6 @@ from helpers.practice import PracticeServer
 
 A, B, NEITHER = (f"{who} is significantly better." for who in ("Answer A", "Answer B", "Neither"))
 NAMES = ("lima", "role")
-ROOT = Path(__file__).parents[1]
 ROLE = roles.Role("This question is a travel problem involving trains.", "a guide who knows every timetable")
 
 
@@ -684,15 +683,10 @@ def test_a_run_that_is_judged_by_half_says_what_is_missing(tmp_path):
 # --- the lesson ---------------------------------------------------------------------------------------------------
 
 
-def lesson(folder, capsys):
-    """Run the code of lesson 06, exercises unsolved, over a run folder; what it printed, and what it recorded."""
-    cells = json.loads((ROOT / "notebooks" / "06_llm_judge.ipynb").read_text(encoding="utf-8"))["cells"]
-    space: dict = {}
-    for cell in (c for c in cells if c["cell_type"] == "code"):
-        exec(compile("".join(cell["source"]), cell["id"], "exec"), space)
-        if "parameters" in cell["metadata"].get("tags", []):
-            space["RUN"] = str(folder)
-    return capsys.readouterr().out, json.loads((folder / "metrics.json").read_text())["06"]
+def lesson(folder):
+    """Run lesson 06, exercises unsolved, over a run folder; what it shows, and what it recorded."""
+    shown, _ = cells.run("06", RUN=str(folder))
+    return shown, json.loads((folder / "metrics.json").read_text())["06"]
 
 
 PLACES, NOTHING = "that it reads first: it judges places", "No verdict could be read: nothing can be concluded"
@@ -712,32 +706,32 @@ PLACES, NOTHING = "that it reads first: it judges places", "No verdict could be 
     ],
     ids=["always A", "nothing parsed", "some unparsed", "one question"],
 )
-def test_the_lesson_says_what_cannot_be_concluded_and_goes_on(tmp_path, capsys, reply, n, told):
+def test_the_lesson_says_what_cannot_be_concluded_and_goes_on(tmp_path, reply, n, told):
     own_answers(tmp_path, n)
     judge.judge(some_pairs(n), NAMES, tmp_path, FakeJudge(reply, name="my judge"), say=quiet)
-    out, recorded = lesson(tmp_path, capsys)
+    out, recorded = lesson(tmp_path)
     assert f"{n} questions from this run, judge: my judge" in out and all(line in out for line in told)
     assert recorded["origin"] == "this run" and recorded["judge"] == "my judge"
     assert (recorded["net"] is None) == (NOTHING in told)
     assert (tmp_path / "figures" / "judge.png").is_file() and (tmp_path / "figures" / "judge.csv").is_file()
 
 
-def test_the_lesson_goes_on_when_an_arm_is_missing_or_all_its_answers_are_empty(tmp_path, capsys):
+def test_the_lesson_goes_on_when_an_arm_is_missing_or_all_its_answers_are_empty(tmp_path):
     own_answers(tmp_path / "missing")
     (tmp_path / "missing" / "generations" / "role-seed0" / "open.jsonl").unlink()
-    out, recorded = lesson(tmp_path / "missing", capsys)
+    out, recorded = lesson(tmp_path / "missing")
     assert "60 questions from the packaged answers and verdicts" in out and recorded["n"] == 60
     own_answers(tmp_path / "empty")
     path = tmp_path / "empty" / "generations" / "role-seed0" / "open.jsonl"
     rows = [json.loads(line) | {"text": ROLE.text()} for line in path.read_text().splitlines()]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    out, recorded = lesson(tmp_path / "empty", capsys)
+    out, recorded = lesson(tmp_path / "empty")
     assert recorded["n"] == 60, "nobody judged these: the packaged ones are read"
 
 
-def test_the_lessons_picture_and_its_numbers_are_the_same_bytes_in_a_second_run(tmp_path, capsys):
+def test_the_lessons_picture_and_its_numbers_are_the_same_bytes_in_a_second_run(tmp_path):
     for name in ("one", "two"):
-        lesson(tmp_path / name, capsys)
+        lesson(tmp_path / name)
     one, two = ({p.name: p.read_bytes() for p in (tmp_path / name / "figures").iterdir()} for name in ("one", "two"))
     assert set(one) == {"judge.png", "judge.csv"} and one == two
     table = pd.read_csv(tmp_path / "one" / "figures" / "judge.csv", index_col=0)
