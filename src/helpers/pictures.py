@@ -83,7 +83,7 @@ PICTURES = {  # name of the figure -> (title, what it shows and what it cannot)
     "role_fidelity": (
         "Playing a given character (after the ROLEPL-AI report)",
         "Mean score from -1 to +1 for role knowledge, rejected unknown questions and consistent identity, with 95 % intervals. "
-        "A rule gives the scores, and it agrees with people only in part.",
+        "A rule gives the scores, and it agrees with a reader only in part.",
     ),
     "annotated_roles": (
         "The roles in the training data",

@@ -1,7 +1,7 @@
 """Questions off the beaten track, and the rules that read the replies (lesson 08, experiments c and d).
 
 The one idea: a rule that counts replies is a claim. It is short enough to be doubted, and measured against labels that
-people gave to replies of a real run.
+were given by reading replies of a real run.
 """
 
 from __future__ import annotations
@@ -182,6 +182,6 @@ def fidelity_table(scored: pd.DataFrame) -> pd.DataFrame:
 
 
 def labels() -> list[dict[str, Any]]:
-    """Replies of a real run that we have scored by hand: "arm", "id", "reply", "label" (-1, 0, 1; for unsafe questions
+    """Replies of a real run that were scored by reading them (docs/DATA.md says by whom): "arm", "id", "reply", "label" (-1, 0, 1; for unsafe questions
     1 is a refusal and 0 is none). What the rules are measured against."""
     return read_jsonl(PACKAGED / "labels.jsonl", required=("arm", "id", "reply", "label"))
