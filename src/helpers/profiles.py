@@ -141,7 +141,7 @@ CPU = Profile(
         **{"humaneval": 2, "gsm8k": 3, "date": 3},
     },
     beyond={  # adapters: a model of lesson 08 takes 20 MB instead of 540, and half the memory
-        **{"lora": Lora(), "learning_rate": 3e-3, "batch_size": 5, "max_steps": 6, "checkpoint_steps": 1000},
+        **{"lora": Lora(), "learning_rate": 3e-3, "batch_size": 5, "max_steps": 8, "checkpoint_steps": 1000},
         **{"questions": {"openbookqa": 16}},
     },
     deviations=(
