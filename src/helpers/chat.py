@@ -366,7 +366,7 @@ class EndpointChat:
     ) -> Completion:
         """Both stages as one text that is continued, stopped where `LocalChat` stops."""
         if len(messages) > 1:
-            raise UserError("only the model's tokenizer knows how a turn ends: use --prompt chat for several turns")
+            raise ValueError("one question: only the model's tokenizer knows the end token that parts several turns")
         prompt = frame(messages)
         first = self._ask(prompt, *stage1, until="\nUSER:")
         if cut := NEW_TURN.search(first.text):
