@@ -135,7 +135,7 @@ CPU = Profile(
     generation_tokens=16_384,  # 0.8 GB for SmolLM2 in float32
     experiment={"max_steps": 12},
     openings_only=True,
-    designs=(0, 1, 4, 8),  # none, no role, the odd one of Table 3, the paper's choice
+    designs=(0, 1, 8),  # no prompt, a prompt without a role, the choice of the paper
     design_questions={
         **{"mmlu": 4, "commonsense_qa": 3, "strategyqa": 3, "truthful_qa": 3, "openbookqa": 3},
         **{"humaneval": 2, "gsm8k": 3, "date": 3},
