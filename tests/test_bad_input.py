@@ -59,6 +59,33 @@ def test_one_seed_is_told_and_two_seeds_are_not_complained_about(lesson):
     assert "is LIMA-Role better? cannot say" in text and "one seed only" in text
 
 
+def test_a_second_seed_with_the_same_answers_narrows_no_interval_of_lesson_05(lesson):
+    one = reference()
+    _, first, _ = lesson("05", one)
+    _, second, _ = lesson("05", pd.concat([one, one.assign(seed=1)]))
+    for table, columns in (("ranked", ["share", "low", "high"]), ("fit", ["fitting", "low", "high"])):
+        pd.testing.assert_frame_equal(first[table][columns], second[table][columns])
+    assert first["fitting"] == second["fitting"]
+
+
+def test_questions_that_one_arm_lacks_are_counted_in_lesson_04(lesson):
+    answers = reference()
+    law = (answers.arm == "lima") & (answers.group == "law")
+    text, _, numbers = lesson("04", answers[~law])
+    said = "6 of 70 questions are left out: not every arm and seed answered them"
+    assert said in text and said in numbers["cannot_say"]
+
+
+def test_lesson_04_says_which_of_table_1s_own_differences_its_questions_carry(lesson):
+    text, space, _ = lesson("04", reference())
+    verdicts = space["supported"].supported
+    assert verdicts["humaneval"] == verdicts["date"] == verdicts["truthful_qa"] == "no"
+    assert verdicts["mmlu"] == verdicts["openbookqa"] == "uncorrected"
+    carried = {"commonsense_qa", "strategyqa", "gsm8k", "average"}
+    assert set(verdicts[verdicts == "yes"].index) == carried
+    assert "8 of 8 benchmarks up, 0 down: sign test p = 0.008" in text
+
+
 def test_without_the_lima_arm_lesson_04_says_so_tells_what_there_is_and_goes_on_with_the_reference(lesson):
     text, space, numbers = lesson("04", reference().query("arm != 'lima'"))
     assert "no MMLU answers of LIMA: it cannot say whether role prompts help" in text

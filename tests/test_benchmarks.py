@@ -124,6 +124,23 @@ def test_a_split_of_the_hub_gives_the_same_questions(name, monkeypatch):
     assert asked == [(b.question(r), b.gold(r)) for r in b.rows("packaged")]
 
 
+REVISION = re.compile("[0-9a-f]{40}")
+
+
+@pytest.mark.parametrize("name", HUB)
+def test_the_hub_is_asked_for_a_pinned_revision(name, monkeypatch):
+    asked = []
+
+    def load_dataset(repo, config, **options):
+        asked.append(options)
+        raise OSError("far enough")
+
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
+    with pytest.raises(UserError, match="far enough"):
+        BENCHMARKS[name].rows("hub")
+    assert [set(o) for o in asked] == [{"split", "revision"}] and REVISION.fullmatch(asked[0]["revision"])
+
+
 @pytest.fixture
 def github(tmp_path, monkeypatch):
     """A server on loopback in place of GitHub, and an empty cache: (folder that it serves, paths asked for, its end)."""
@@ -184,11 +201,14 @@ def test_a_task_file_that_cannot_be_had_is_told_and_not_kept(name, content, gith
 
 
 @pytest.mark.parametrize("name", TASK_FILES)
-def test_a_task_file_with_other_rows_than_the_papers_is_refused(name, github, real_data):
+def test_a_task_file_with_other_rows_than_the_papers_is_refused_and_not_kept(name, github, real_data, tmp_path):
     rows = read_jsonl(real_data / FILES[name])
     serve(github[0], name, json.dumps({"examples": rows[::-1]}))
     with pytest.raises(UserError, match="not the original"):
         BENCHMARKS[name].rows("hub")
+    assert not list(tmp_path.glob("cache/originals/*"))
+    serve(github[0], name, json.dumps({"examples": rows}))  # so the right one is fetched when it is there
+    assert len(BENCHMARKS[name].rows("hub")) == len(rows) and list(tmp_path.glob("cache/originals/*"))
 
 
 # --- rows of the real data ----------------------------------------------------------------------
@@ -354,6 +374,8 @@ DAMAGE = {
     "a gold answer changed": gold_changed,
     "a row missing": lambda rows: rows[:40] + rows[41:],
     "the second half missing": lambda rows: rows[: len(rows) // 2],
+    "only rows 2 to 100": lambda rows: rows[1:100],
+    "only the last hundred rows": lambda rows: rows[-100:],
     "a row twice": lambda rows: [*rows, rows[0]],
 }
 
@@ -362,9 +384,6 @@ DAMAGE = {
 @ALL
 def test_a_damaged_or_re_ordered_copy_is_refused_and_told_what_to_do(name, damage, copy, monkeypatch):
     copy(name, DAMAGE[damage])
-    if name == "humaneval" and damage == "the second half missing":
-        assert len(humaneval.rows("local")) == 82  # its rows carry their own names: these are the original's first
-        return
     with pytest.raises(UserError, match=r"not the original.*fetch .* again .*docs/DATA\.md.*SPT_UNCHECKED=1") as error:
         BENCHMARKS[name].rows("local")
     assert FILES[name] in str(error.value) and "\n" not in str(error.value)
@@ -381,10 +400,46 @@ def test_a_split_of_the_hub_with_too_few_rows_is_refused(name, real_data, monkey
 
 
 def test_a_split_of_the_hub_that_differs_in_a_word_is_read_with_a_note(real_data, monkeypatch, capsys):
-    rows = [{**r, "question": r["question"].replace("colour", "color")} for r in real_rows("commonsense_qa")][::-1]
+    rows = [{**r, "question": r["question"].replace(" the ", "  The ")} for r in real_rows("commonsense_qa")]
     monkeypatch.setattr(benchmarks.common, "hub_rows", lambda *_: rows)
     assert len(BENCHMARKS["commonsense_qa"].rows("hub")) == 1221
     assert "not word for word the copy" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["re-ordered", "reversed"])
+@pytest.mark.parametrize("name", [name for name in HUB if name != "humaneval"])
+def test_a_split_of_the_hub_in_another_order_is_refused(name, damage, real_data, monkeypatch):
+    rows = DAMAGE[damage](read_jsonl(real_data / FILES[name]))
+    monkeypatch.setattr(benchmarks.common, "hub_rows", lambda *_: rows)
+    with pytest.raises(UserError, match="in another order"):
+        BENCHMARKS[name].rows("hub")
+    monkeypatch.setenv("SPT_UNCHECKED", "1")
+    assert BENCHMARKS[name].rows("hub")
+
+
+# --- somebody's own data ---------------------------------------------------------------------------
+
+OWN = {  # a row that no question can be made of
+    "truthful_qa": [
+        {"question": "Q?", "mc1_targets": {"choices": list("vwxyz"), "labels": [0, 0, 0, 0, 1]}},
+        {"question": "Q?", "mc1_targets": {"choices": list("vwxyz"), "labels": [0, 0, 0, 0, 0]}},
+    ],
+    "date": [{"input": "Q?", "target_scores": dict.fromkeys("tuvwxyz", 0) | {"z": 1}}, {"input": "Q?", "target_scores": {}}],
+    "gsm8k": [{"question": "Q?", "answer": "It is 4."}, {"question": "Q?", "answer": "#### four"}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name, row", [(name, row) for name, rows in OWN.items() for row in rows])
+def test_a_row_of_your_own_that_cannot_be_asked_is_told_by_its_id_before_anything_is_asked(
+    name, row, tmp_path, monkeypatch
+):
+    path = tmp_path / FILES[name]
+    path.parent.mkdir()
+    path.write_text(json.dumps(row) + "\n")
+    monkeypatch.setenv("SPT_DATA", str(tmp_path))
+    with pytest.raises(UserError, match=f"{name}-00000: ") as error:
+        BENCHMARKS[name].rows("local")
+    assert "\n" not in str(error.value)
 
 
 # --- extract: letters ---------------------------------------------------------------------------
@@ -494,9 +549,9 @@ def test_an_unknown_rule_is_told(name):
     "text", ["(A) x, " * 700, "the answer is " * 400, "A or " * 900, "not (" * 900, "def f(\n" * 300, "9 " * 2000]
 )
 def test_declared_reads_a_long_stuck_reply_in_no_time(name, text):
-    began = time.perf_counter()
+    began = time.process_time()  # of this process: a busy machine is no slow rule
     BENCHMARKS[name].extract(text, rule="declared", row=PROBLEMS["HumanEval/53"] if name == "humaneval" else None)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 # --- extract: yes or no, numbers ----------------------------------------------------------------
@@ -545,6 +600,33 @@ NUMBERS = {
 @pytest.mark.parametrize("reply", NUMBERS)
 def test_gsm8k_reads_the_number_without_commas_and_units_from(reply):
     assert BENCHMARKS["gsm8k"].extract(reply) == NUMBERS[reply]
+
+
+def test_a_mixed_fraction_is_on_its_own_side_of_zero():
+    read = {"-1 1/2": "-1.5", "1 1/2": "1.5", "-1/2": "-0.5", "-0 1/2": "-0.5", "-2 1/3": "-7/3"}
+    assert {text: BENCHMARKS["gsm8k"].extract(text, rule="declared") for text in read} == read
+
+
+CORRECTED = {
+    "The answer is 45. They wait 15 minutes.": "45",
+    "The answer is 45. Wait 15 minutes.": "45",
+    "The answer is 45. They sit, wait, and leave after 15 minutes.": "45",
+    "The answer is 45. She is sorry for 15 of them.": "45",
+    "The answer is 45. Wait, it is 15.": "15",
+    "The answer is 45. wait... 15": "15",
+    "The answer is 45. No wait, 15": "15",
+    "The answer is 45. Wait no, 15": "15",
+    "The answer is 45 - wait, 15": "15",
+    "The answer is 45. Sorry, 15": "15",
+    "The answer is 45. I'm sorry, 15": "15",
+    "The answer is 45. Sorry about that, it is 15.": "15",
+    "The answer is 45.\n\n**Correction:** 15": "15",
+}
+
+
+@pytest.mark.parametrize("reply", CORRECTED)
+def test_wait_and_sorry_correct_an_answer_only_where_a_sentence_begins_with_them(reply):
+    assert BENCHMARKS["gsm8k"].extract(reply, rule="declared") == CORRECTED[reply]
 
 
 @pytest.mark.parametrize("rule", ["kojima", "declared"])
@@ -605,6 +687,14 @@ CODE = {
 @pytest.mark.parametrize("text", CODE)
 def test_code_is_taken_out_of(text):
     assert humaneval.extract(text) == CODE[text]
+
+
+def test_a_test_function_of_a_longer_name_is_not_the_answer(run):
+    tests = "```python\ndef add_test():\n    assert add(1, 2) == 3\n```"
+    for code in ("def add(x, y): return x + y", "def add (x, y):\n    return x + y"):
+        reply = f"```python\n{code}\n```\nand its test:\n{tests}"
+        assert humaneval.extract(reply, "declared", ADD) == f"{code}\n" and run(ADD, reply, "declared")
+    assert humaneval.extract(f"{code}\n\ndef add_test(): pass", "declared", ADD).startswith("def add (x, y)")
 
 
 def test_a_whole_function_keeps_the_imports_that_only_the_prompt_has(run):

@@ -48,6 +48,43 @@ def test_answers_equal_plain_greedy_decoding_for_every_batch_size(batch_size, bo
     assert len({a.text for a in answers.values()}) > 1  # else the comparison would show little
 
 
+def test_forty_prompts_have_the_same_answers_one_eight_and_thirty_two_at_a_time():
+    model, tokenizer = _ending_model(), tiny.tokenizer()
+    many = [user(f"{q} {k}") for k in range(6) for q in QUESTIONS]
+    alone, eight, all_of_them = (
+        dict(LocalChat(model, tokenizer, "tiny", size).complete(many, 8, lambda i, _: THEN, 3)) for size in (1, 8, 32)
+    )
+    assert alone == eight == all_of_them and len(alone) == 42
+
+
+def _watched(model) -> list[tuple[int, int, int]]:
+    """(rows, columns, positions that each may see) of every call of the model from now on."""
+    calls = []
+
+    def note(module, args, kwargs):
+        calls.append((*kwargs["input_ids"].shape, kwargs["attention_mask"].shape[-1]))
+
+    model.register_forward_pre_hook(note, with_kwargs=True)
+    return calls
+
+
+def test_the_second_stage_does_not_read_the_prompt_again():
+    model, tokenizer = tiny.model(seed=1), tiny.tokenizer()
+    calls = _watched(model)
+    asked = [user("Why? " * 20)]
+    [(_, answer)] = LocalChat(model, tokenizer, "tiny").complete(asked, 10, lambda i, _: THEN, 5)
+    added = len(tokenizer(THEN, add_special_tokens=False).input_ids)
+    read = sum(columns for _, columns, _ in calls)
+    assert answer.continued and read <= answer.prompt_tokens + answer.tokens + 1 + added + 5 + 1
+
+
+def test_the_cache_holds_no_more_positions_than_allowed():
+    model = _ending_model()
+    calls = _watched(model)
+    list(LocalChat(model, tiny.tokenizer(), "tiny", 32, 700).complete(CONVERSATIONS, 30))
+    assert max(rows * seen for rows, _, seen in calls) <= 700 and max(rows for rows, _, _ in calls) > 1
+
+
 def _ending_model():
     """A tiny model whose answers end at different lengths: the end token is one of its favourites."""
     model = tiny.model(seed=3)
@@ -153,6 +190,13 @@ def test_memory_is_given_back_when_the_long_prompts_are_done():
 def test_layers_that_look_back_over_a_window_are_refused_where_the_text_is_longer():
     model = tiny.model()
     model.config.sliding_window = 64
+    with pytest.raises(UserError, match="another kind of attention"):
+        list(LocalChat(model, tiny.tokenizer(), "tiny").complete(CONVERSATIONS, 20))
+
+
+def test_attention_that_adds_its_mask_is_refused():
+    model = tiny.model()
+    model.config._attn_implementation = "eager"
     with pytest.raises(UserError, match="another kind of attention"):
         list(LocalChat(model, tiny.tokenizer(), "tiny").complete(CONVERSATIONS, 20))
 

@@ -79,7 +79,7 @@ def test_a_wrong_paired_difference_is_named(wrong, named):
         (lambda a: 100 * a.groupby("group").correct.mean().mean(), "percent"),
         (lambda a: a.groupby("group").correct.mean().median(), "median"),
         (lambda a: a.groupby("group").correct.mean().sum() / 3, "write the 3 into the code"),
-        (lambda a: a.groupby("group").correct.mean(), ""),
+        (lambda a: a.groupby("group").correct.mean(), "this is a Series. If it holds the accuracy of every domain"),
         (lambda a: 0.1, "have the mean"),
     ],
 )

@@ -198,6 +198,7 @@ def test_a_missing_file_is_named(tmp_path, monkeypatch, file):
 @pytest.mark.parametrize("file", FILES)
 def test_a_copy_of_the_samples_in_the_original_layout_is_read(tmp_path, monkeypatch, file):
     monkeypatch.setenv("SPT_DATA", str(tmp_path))
+    monkeypatch.setenv("SPT_UNCHECKED", "1")  # five of HumanEval's problems are a damaged HumanEval else
     reader, _ = FILES[file]
     write(tmp_path / file, map(encode, sample(reader)))
     assert len(read(reader)) == 5

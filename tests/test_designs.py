@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import tiny
 
-from helpers import designs, finetune, paper, plots, roles, run, score
+from helpers import designs, finetune, paper, plots, roles, run, score, stats
 from helpers.benchmarks import BENCHMARKS, MULTI_DOMAIN
 from helpers.checks import lesson_07
 from helpers.data import lima
@@ -228,6 +228,9 @@ def test_the_error_of_an_average_is_what_another_draw_of_questions_changes():
                                                       {k: v / 100 for k, v in paper.TABLE1["Mistral-Role"].items()}))  # fmt: skip
         drawn = np.mean([rng.binomial(m, q, 20_000) / m for m, q in zip(n, p)], axis=0)
         assert designs.paper_error(group) == pytest.approx(drawn.std(), rel=0.02)
+        by_formula = designs.average_error(dict(zip(names, p)), dict(zip(names, n)))
+        assert designs.paper_error(group) == pytest.approx(by_formula)
+        assert paper.printed("Table 3", (4, group))[1] == pytest.approx(100 * by_formula)
 
 
 @pytest.mark.parametrize(
@@ -263,6 +266,34 @@ def test_designs_are_compared_on_what_both_answered():
     assert gain.difference.estimate == pytest.approx((4 * 0.5 + 1 / 3) / 5)
     assert designs.versus(eight, 8, "multi") is None
     assert designs.versus(pd.concat([zero[zero.seed == 0], eight]), 8, "multi") is None
+
+
+def test_many_comparisons_at_once_ask_for_a_wider_interval():
+    both = pd.concat([answers_of(0, [0, 0, 1, 0], (0, 1)), answers_of(8, [1, 1, 1, 0], (0, 1))])
+    one, of_sixteen = (designs.versus(both, 8, "multi", level=level) for level in (0.95, 1 - 0.05 / 16))
+    assert of_sixteen.difference.low < one.difference.low and "99.69 % interval" in of_sixteen.reason
+
+
+def test_two_seeds_of_a_question_are_one_question_in_the_well_formed_share():
+    roles_ = [ROLE.text(8), ROLE.text(8)[:-1]]
+    one = answers_of(8, [1, 0, 0, 0]).assign(role=roles_ * 16)
+    table = designs.table(one).loc["8"]
+    twice = designs.table(pd.concat([one, one.assign(seed=1)])).loc["8"]
+    columns = ["n", "formed", "formed_low", "formed_high"]
+    assert twice[columns].tolist() == table[columns].tolist() == [32, *stats.wilson(16, 32)]
+
+
+def test_unparsed_answers_stand_beside_every_accuracy_and_are_told():
+    read, unread = answers_of(0, [1, 0, 0, 0], role=ROLE.text(8)), answers_of(8, [0, 0, 0, 0], role=ROLE.text(8))
+    half = unread.assign(prediction=unread.prediction.where(unread.benchmark.isin(MULTI_DOMAIN), None))
+    table = designs.table(pd.concat([read, half]))
+    columns = ["unparsed", "multi_unparsed", "single_unparsed"]
+    assert table.loc["0", columns].tolist() == [0, 0, 0] and table.loc["8", columns].tolist() == [3 / 8, 0, 1]
+    assert table.loc["4", columns].isna().all()
+    assert "38% of the replies of design 8 could not be read and count as wrong" in designs.cannot_say(half)
+    said = designs.cannot_say(pd.concat([read, unread.assign(prediction=None)]))
+    (sentence,) = (s for s in said if "read" in s)
+    assert sentence.startswith("no reply of design 8 could be read: its 0 % are about the form")
 
 
 def test_what_a_grid_cannot_say():
@@ -310,6 +341,7 @@ def test_a_grid_without_one_well_formed_role_says_so_and_the_lesson_goes_on(less
     text, numbers = lesson()
     assert counted == ([], []) and "nobody was asked again" in text
     assert "not one well-formed role prompt" in text and "no answers to humaneval" in text
+    assert "unparsed" in text and "98.75 % interval" in text  # two designs in two groups beside design 0
     assert numbers["designs"] == ["0", "4", OWN] and numbers["seeds"] == 2 and numbers["origin"] == "this run"
     assert any("not one well-formed" in sentence for sentence in numbers["cannot_say"])
     for name in ("designs", "table3"):

@@ -36,6 +36,20 @@ def test_only_questions_of_both_arms_and_all_seeds_are_compared():
     assert set(pairs.question_id) == {"b"} and set(pairs.seed) == {0, 1} and len(pairs) == 4
 
 
+def test_questions_that_a_second_seed_lacks_are_told():
+    """Seed 1 stopped after 3 of 100 questions: 3 are left, and 97 are not dropped in silence."""
+    hundred, three = ({str(q): q % 2 for q in range(n)} for n in (100, 3))
+    answers = pd.concat([lines(arm, k, c) for arm in domains.ARMS for k, c in enumerate((hundred, three))])
+    said = domains.cannot_say(domains.in_both(answers), answers=answers)
+    assert "97 of 100 questions are left out: not every arm and seed answered them" in said
+    whole = answers[answers.seed == 0]
+    assert not any("left out" in s for s in domains.cannot_say(domains.in_both(whole), answers=whole))
+
+
+def test_no_questions_give_no_share():
+    assert domains.share_of_questions(0.0, 0)[1:] == (0, 1) and pd.isna(domains.share_of_questions(0.0, 0).estimate)
+
+
 def test_the_table_is_what_one_computes_by_hand():
     lima = {"a": 1, "b": 1, "c": 0, "d": 0}
     role = {"d": 1, "c": 1, "b": 0, "a": 1}  # another order

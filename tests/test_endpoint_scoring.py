@@ -75,10 +75,6 @@ def test_a_chat_model_is_scored_in_two_turns_and_asked_nothing_twice(command, ta
     with PracticeServer(talks) as server:
         code, told, _ = command(server, *CHAT, "--arm", "somebody")
         assert code == 0
-        assert (
-            told[1]
-            == "to ask of m: 9 calls, about 1,690 tokens to read and 948 to write; price 0 (no cap)"[:17] + told[1][17:]
-        )
         assert told[1].startswith("to ask of m: 9 calls, ") and told[1].endswith("price 0 (no cap)")
         assert sorted(Counter(len(body["messages"]) for body in server.requests).items()) == [(1, 6), (3, 3)]
         assert set(conversations(server).values()) == {1}

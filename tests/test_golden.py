@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import roles, sandbox
+from helpers import roles, sandbox, score
 from helpers.benchmarks import BENCHMARKS, common, letters
 
 GOLDEN = {
@@ -101,6 +101,35 @@ def test_a_role_prompt_that_nobody_stripped_is_no_answer_either(name):
         if item["kind"] == "role prompt":
             row = {"options": dict.fromkeys(item["options"])} if "options" in item else None
             assert BENCHMARKS[name].extract(item["reply"], rule="declared", row=row) == item["label"]
+
+
+ROLE = "[This question is an F problem about (B) Berlin and List[int], 7 and yes. From now on, I will think like A who runs def f(): x.]"
+FREE = {  # benchmark -> (a stage 1 behind the role prompt, what both rules read from it)
+    "mmlu": ("(C)", "C"),
+    "date": ("(C)", "C"),
+    "strategyqa": ("No.", "no"),
+    "gsm8k": ("12", "12"),
+    "humaneval": ("{solution}", "code"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("said", ["answer", "nothing"])
+@pytest.mark.parametrize("name", FREE)
+def test_a_score_reads_what_stands_behind_the_role_prompt_with_one_stage_or_two(name, said, monkeypatch):
+    monkeypatch.setattr(sandbox, "run", partial(sandbox.run, unsandboxed=True))
+    row = BENCHMARKS[name].rows("packaged", 1)[0]
+    reply, read = FREE[name] if said == "answer" else ("", None)
+    if "{solution}" in reply:
+        reply = row["prompt"] + row["canonical_solution"]
+    stages = [(f"{ROLE}\n{reply}", None)]  # stage2="none", and all code
+    if BENCHMARKS[name].STAGE2:
+        stages.append((f"{ROLE} (D) yes 5", f"{ROLE}\n{reply}"))
+    for stage1, stage2 in stages:
+        record = {"stage1": stage1, "stage2": stage2, "tokens": [1, 1], "finish": "stop"}
+        line = score.grade("role", 0, {name: [row]}, {name: [record]}).iloc[0]
+        right = int(read in ("code", BENCHMARKS[name].gold(row)))
+        assert (line.role, line.prediction, line.kojima) == (ROLE, read, read)
+        assert (line.correct, line.kojima_correct) == (right, right)
 
 
 @pytest.mark.parametrize("rule", letters.RULES, ids=lambda r: r.name)

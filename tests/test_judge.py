@@ -13,7 +13,7 @@ import pytest
 import tiny
 from batch_provider import BatchProvider, Ending
 
-from helpers import endpoint, journal, judge, practice, profiles, roles, stats, verdicts
+from helpers import endpoint, journal, judge, paper, practice, profiles, report, roles, stats, verdicts
 from helpers import run as run_
 from helpers.__main__ import main
 from helpers.batch import BatchChat
@@ -186,6 +186,16 @@ FORM = f"◼ {A}\n◼ {B}\n◼ {NEITHER}"
         ("A", "Both are short.\nVerdict: A"),
         ("neither", f"{A[:-1]} on tone, and {B[:-1]} on facts. \nOverall, neither is significantly better."),
         ("A", "Answer A is better."),
+        ("B", "Neither is perfect, but Answer B is significantly better."),
+        ("A", "Neither answer is great, but Answer A is better."),
+        ("neither", "Neither A nor B is significantly better."),
+        ("neither", "Neither one of these two answers is clearly better."),
+        ("neither", "Neither is better than the other."),
+        ("A", "Answer A is better because it is specific."),
+        ("B", "Answer B is better, since Answer A repeats itself."),
+        ("B", "Answer B is better as it gives an example."),
+        ("A", "Answer A is better than Answer B."),
+        ("B", "Answer B is the better answer than A because it is right."),
     ],
 )
 def test_a_choice_is_read(verdict, reply):
@@ -203,6 +213,11 @@ def test_a_choice_is_read(verdict, reply):
         "Answer A isn't better.",
         "Answer A is slightly better.",
         "Answer A is better, but not significantly.",
+        "Answer A is better because it is longer, but not significantly so.",
+        "Answer A is better than I had hoped, and so is Answer B.",
+        "Answer A is better as a poem, and Answer B as a recipe.",
+        "Answer A is better than Answer B in tone and worse in facts.",
+        "Neither is perfect, and I do not think that Answer B is significantly better.",
         "A good answer would say more.",
         "Neither answer is good, and Answer B is significantly worse.",
         "I'm sorry, but I can't compare these.",
@@ -337,10 +352,36 @@ def test_counts_interval_and_lengths_are_those_counted_by_hand(tmp_path):
     won = [1] * 20 + [0] * 20
     lost = [0] * 20 + [1] * 5 + [0] * 15
     assert s.net == stats.paired(lost, won) and s.net.estimate == 15 / 40 and 0 < s.net.low < 15 / 40 < s.net.high
-    assert s.choices == 65 and s.first == stats.wilson(20 + 5 + 15, 65)  # 25 decided both ways, 15 said A once
+    assert s.choices == 65 and s.first.estimate == (20 + 5 + 15) / 65  # 25 decided both ways, 15 said A once
     assert s.agree == stats.wilson(25, 40) and s.longer == stats.wilson(25, 25)
     assert s.words == ((2 * 35 + 5 * 5) / 40, (5 * 35 + 2 * 5) / 40)
     assert verdicts.lines(result)[1] == "  role wins 20, tie 15, lima wins 5"
+
+
+def judged_as(*verdicts_):
+    """A comparison of so many questions from ("ab", "ba") choices of arms."""
+    rest = (None, 5, 5, False, False)
+    lines = [(f"q{i}", ab, ba, verdicts.combine(ab, ba), *rest) for i, (ab, ba) in enumerate(verdicts_)]
+    return verdicts.Comparison(*NAMES, "fake", pd.DataFrame(lines, columns=verdicts.COLUMNS))
+
+
+def test_the_interval_of_the_first_place_counts_questions_not_verdicts():
+    good = [("a", "a"), ("b", "b")] * 28 + [("a", "b"), ("b", "a"), ("a", "b"), ("a", "neither")]
+    first = verdicts.summary(judged_as(*good)).first
+    textbook = stats.wilson(56 + 2 + 2 + 1, 119)
+    assert first.estimate == textbook.estimate and first.low < 0.5 < first.high
+    assert first.high - first.low < 0.5 * (textbook.high - textbook.low), "quality parts the two verdicts on a pair"
+    places = verdicts.summary(judged_as(*[("a", "b")] * 21 + [("b", "a")] * 9)).first
+    textbook = stats.wilson(42, 60)
+    assert places.high - places.low > 1.2 * (textbook.high - textbook.low), "a taste for a place doubles each of them"
+
+
+def test_a_judge_that_chooses_one_place_only_is_not_known_for_certain():
+    assert verdicts.summary(judged_as(*[("a", "b")] * 30)).first == stats.wilson(30, 30)
+    assert verdicts.summary(judged_as(("b", "a"), ("b", "a"))).first == stats.wilson(0, 2)
+    assert tuple(verdicts.summary(judged_as(("a", "a"))).first) == (0.5, 0, 1)
+    nothing = verdicts.summary(judged_as(("neither", "neither"))).first
+    assert nothing.estimate != nothing.estimate and nothing[1:] == (0, 1)
 
 
 # --- never paid twice --------------------------------------------------------------------------------------
@@ -641,8 +682,11 @@ def own_answers(folder, n=4):
 
 
 def test_a_run_without_verdicts_of_its_own_replays_the_packaged_ones(tmp_path):
-    this = run_.open_run("cpu", tmp_path)
-    pairs, comparison, origin = this.judged()
+    this, said = run_.open_run("cpu", tmp_path), []
+    pairs, comparison, origin = this.judged(say=said.append)
+    assert said == [
+        "this run has no open answers of LIMA and LIMA-Role: reading the packaged answers and verdicts instead"
+    ]
     assert origin == "the packaged answers and verdicts" and len(pairs) == len(comparison.table) == 60
     assert comparison.judge == judge.PACKAGED_JUDGE and verdicts.summary(comparison).left_out["not judged"] == 0
     assert len(judge.read(tmp_path)) == 2 * sum(p.settled is None for p in pairs)
@@ -651,11 +695,16 @@ def test_a_run_without_verdicts_of_its_own_replays_the_packaged_ones(tmp_path):
 def test_a_run_with_verdicts_of_its_own_reads_them_and_asks_nobody(tmp_path):
     this = run_.open_run("cpu", tmp_path)
     own_answers(tmp_path)
-    assert this.judged()[2] == "the packaged answers and verdicts", "answers alone are not judged"
+    said = []
+    assert this.judged(say=said.append)[2] == "the packaged answers and verdicts", "answers alone are not judged"
+    assert said == [
+        "this run has open answers of LIMA and LIMA-Role to 4 questions, but no verdict on them: reading the packaged "
+        "answers and verdicts instead"
+    ]
     judge.judge(some_pairs(1), NAMES, tmp_path, FakeJudge(prefers_long, name="hasty"), say=quiet)
     judge.judge(some_pairs(4), NAMES, tmp_path, FakeJudge(prefers_long, name="thorough"), say=quiet)
-    pairs, comparison, origin = this.judged()
-    assert (origin, comparison.judge, len(pairs)) == ("this run", "thorough", 4)
+    pairs, comparison, origin = this.judged(say=said.append)
+    assert (origin, comparison.judge, len(pairs)) == ("this run", "thorough", 4) and len(said) == 1
     assert list(comparison.table.result) == ["b"] * 4
     assert list(this.judged("role", "lima")[1].table.result) == ["a"] * 4
 
@@ -665,7 +714,9 @@ def test_a_run_in_which_an_arm_is_missing_falls_back_to_the_packaged_answers(tmp
     own_answers(tmp_path)
     judge.judge(some_pairs(4), NAMES, tmp_path, FakeJudge(prefers_long), say=quiet)
     (tmp_path / "generations" / "role-seed0" / "open.jsonl").unlink()
-    assert this.judged()[2] == "the packaged answers and verdicts"
+    said = []
+    assert this.judged(say=said.append)[2] == "the packaged answers and verdicts"
+    assert said[0].startswith("this run has open answers of LIMA, but none of LIMA-Role: ")
     with pytest.raises(UserError, match="no packaged answers of arm 'base'"):
         this.judged("base", "role")
 
@@ -678,6 +729,38 @@ def test_a_run_that_is_judged_by_half_says_what_is_missing(tmp_path):
     _, comparison, origin = this.judged()
     assert origin == "this run" and list(comparison.table.result) == ["b", *["not judged"] * 3]
     assert "Not judged in both orders yet: 3 of 4 questions." in verdicts.remarks(comparison)
+
+
+def empty_roles(folder):
+    """Nothing is left behind the role prompts of a run's role arm."""
+    path = folder / "generations" / "role-seed0" / "open.jsonl"
+    rows = [json.loads(line) | {"text": ROLE.text()} for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_a_run_of_which_no_pair_needs_a_judge_is_not_hidden_behind_the_packaged_ones(tmp_path):
+    this, said = run_.open_run("cpu", tmp_path), []
+    this.judged(say=quiet)  # leaves the packaged verdicts in the journal
+    own_answers(tmp_path)
+    empty_roles(tmp_path)
+    pairs, comparison, origin = this.judged(say=said.append)
+    assert (origin, comparison.judge, said) == ("this run", "nobody", [])
+    assert [p.settled for p in pairs] == ["empty"] * 4
+    assert list(comparison.table.result) == ["a"] * 4 and verdicts.summary(comparison).n == 4
+    assert verdicts.remarks(comparison)[0].startswith("No pair needed a judge")
+
+
+def test_packaged_verdicts_that_fit_a_runs_answers_are_never_its_own(tmp_path):
+    this = run_.open_run("cpu", tmp_path)
+    this.judged(say=quiet)
+    for arm in NAMES:
+        path = tmp_path / "generations" / f"{arm}-seed0" / "open.jsonl"
+        path.parent.mkdir(parents=True)
+        path.write_bytes((judge.PACKAGED / f"answers_{arm}.jsonl").read_bytes())
+    assert this.judged(say=quiet)[2] == "the packaged answers and verdicts"
+    judge.judge(judge.packaged_pairs(*NAMES)[:9], NAMES, tmp_path, FakeJudge(prefers_long, name="mine"), say=quiet)
+    _, comparison, origin = this.judged(say=quiet)
+    assert (origin, comparison.judge) == ("this run", "mine")
 
 
 # --- the lesson ---------------------------------------------------------------------------------------------------
@@ -712,7 +795,12 @@ def test_the_lesson_says_what_cannot_be_concluded_and_goes_on(tmp_path, reply, n
     out, recorded = lesson(tmp_path)
     assert f"{n} questions from this run, judge: my judge" in out and all(line in out for line in told)
     assert recorded["origin"] == "this run" and recorded["judge"] == "my judge"
-    assert (recorded["net"] is None) == (NOTHING in told)
+    assert (recorded["net"] is None) == (NOTHING in told) and "nan%" not in out
+    assert all(any(line in remark for remark in recorded["cannot_say"]) for line in told)
+    assert ("no verdict to count" in out) == (NOTHING in told)
+    assert "no judged pair has a winner and a longer answer" in out  # all answers have five words
+    found = "No net win: none of 30 pairs" if NOTHING in told else f"The judge (my judge) compared {recorded['n']}"
+    assert report.lessons(tmp_path, {"minutes": {}}, {"06": recorded})[6]["finding"].startswith(found)
     assert (tmp_path / "figures" / "judge.png").is_file() and (tmp_path / "figures" / "judge.csv").is_file()
 
 
@@ -722,11 +810,49 @@ def test_the_lesson_goes_on_when_an_arm_is_missing_or_all_its_answers_are_empty(
     out, recorded = lesson(tmp_path / "missing")
     assert "60 questions from the packaged answers and verdicts" in out and recorded["n"] == 60
     own_answers(tmp_path / "empty")
-    path = tmp_path / "empty" / "generations" / "role-seed0" / "open.jsonl"
-    rows = [json.loads(line) | {"text": ROLE.text()} for line in path.read_text().splitlines()]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    empty_roles(tmp_path / "empty")
     out, recorded = lesson(tmp_path / "empty")
-    assert recorded["n"] == 60, "nobody judged these: the packaged ones are read"
+    assert "4 questions from this run, judge: nobody" in out and "No pair needs a judge here" in out
+    assert "nan%" not in out
+    assert (recorded["n"], recorded["lima_wins"], recorded["net"]) == (4, 4, None)
+
+
+def test_the_lesson_counts_the_pairs_that_still_show_a_role_prompt(tmp_path):
+    own_answers(tmp_path)
+    path = tmp_path / "generations" / "role-seed0" / "open.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[2]["text"] += " I will think like a guide."
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    judge.judge(some_pairs(2), NAMES, tmp_path, FakeJudge(prefers_long), say=quiet)
+    out, recorded = lesson(tmp_path)
+    assert "role prompts left in 1 of 4 pairs" in out
+    assert "Left out because an answer still shows a role prompt: 1 questions." in recorded["cannot_say"]
+
+
+@pytest.mark.parametrize("profile", ["cpu", "qlora"])
+def test_a_picture_of_packaged_verdicts_says_so_whatever_the_profile(tmp_path, profile):
+    out, space = cells.run("06", RUN=str(tmp_path), PROFILE=profile)
+    assert "the longer answer won" in out and "reading the packaged answers and verdicts instead" in out
+    assert space["figure"].get_supxlabel() == (
+        "packaged verdicts on packaged answers of SmolLM2-135M-Instruct, not GPT-4's · n=60"
+    )
+    assert json.loads((judge.PACKAGED / "about.json").read_text())["model"] in judge.PACKAGED_STAMP
+
+
+def test_a_picture_of_a_runs_own_verdicts_names_its_profile_model_and_judge(tmp_path):
+    own_answers(tmp_path)
+    judge.judge(some_pairs(4), NAMES, tmp_path, FakeJudge(prefers_long, name="my judge"), say=quiet)
+    _, space = cells.run("06", RUN=str(tmp_path))
+    assert space["figure"].get_supxlabel() == "profile cpu · SmolLM2-135M-Instruct · n=4, judge: my judge"
+
+
+def test_the_papers_bar_is_drawn_from_what_its_text_says(tmp_path, monkeypatch):
+    monkeypatch.setitem(paper.FIGURE5, "questions", 1200)
+    monkeypatch.setitem(paper.FIGURE5, "net win", 8.0)
+    lesson(tmp_path)
+    table = pd.read_csv(tmp_path / "figures" / "judge.csv", index_col=0)
+    n, net = table.iloc[-1][["n", "net"]]
+    assert (n, net) == (1200, pytest.approx(0.08)) and 0.03 < table.low.iloc[-1] < 0.08 < table.high.iloc[-1] < 0.13
 
 
 def test_the_lessons_picture_and_its_numbers_are_the_same_bytes_in_a_second_run(tmp_path):
@@ -767,6 +893,9 @@ def test_every_packaged_pair_has_two_verdicts_by_two_readers_and_shows_no_role_p
     assert set(records) == set(wanted)
     for k, (pair, order) in wanted.items():
         assert (records[k]["id"], records[k]["shown"]) == (pair.id, list(NAMES if order == "ab" else NAMES[::-1]))
+    for r in records.values():  # the last line is the choice, whatever the reason before it says
+        stated = re.search(r"◼ (Answer A|Answer B|Neither) is significantly better\.$", r["reply"])[1]
+        assert judge.parse(r["reply"]) == stated.removeprefix("Answer ").replace("Neither", "neither")
     by_question = Counter((r["id"], r["reader"]) for r in records.values())
     assert set(by_question.values()) == {1} and {reader for _, reader in by_question} == {1, 2}
     first_reader = Counter(tuple(r["shown"]) for r in records.values() if r["reader"] == 1)

@@ -15,7 +15,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from helpers import course, profiles, roles, run, score
+from helpers import course, profiles, report, roles, run, score
 from helpers.benchmarks import BENCHMARKS
 
 pytestmark = pytest.mark.lessons
@@ -158,6 +158,14 @@ def test_the_report_shows_the_table_the_pictures_and_the_lessons(finished):
         assert (finished / link).is_file(), link
     assert page.count('<img src="figures/') >= 4 and page.count(">guess ") >= len(BENCHMARKS)
     assert all(re.search(r'alt="[^"]{20,}"', image) for image in re.findall(r"<img[^>]+>", page))
+    for lesson in (finished / "lessons").glob("*.html"):  # they open offline, as the report does
+        assert not re.search(r'<(?:script|link|img)[^>]*(?:src|href)="https?:', lesson.read_text(encoding="utf-8"))
+
+
+def test_every_lesson_has_a_sentence_in_the_report_on_what_it_found(finished):
+    manifest, metrics = (json.loads((finished / f"{name}.json").read_text()) for name in ("manifest", "metrics"))
+    said = {line["title"]: line["finding"] for line in report.lessons(finished, manifest, metrics)}
+    assert len(said) == 9 and [title for title, text in said.items() if len(text) < 20] == []
 
 
 @pytest.mark.parametrize("lesson", ["00", "01", "04", "05", "06"])

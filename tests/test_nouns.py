@@ -110,8 +110,16 @@ def test_the_smallest_correlation_that_lesson_05_calls_significant_is_so():
         assert any(p < 0.05 for _, p in found)
 
 
-@pytest.mark.parametrize("x, y", [([1, 2, 3], [1, 2, 3]), ([1, 1, 1, 1], [1, 2, 3, 4]), ([1, 2, 3, 4], [0, 0, 0, 0])])
-def test_nothing_is_correlated_with_too_few_or_equal_values(x, y):
+@pytest.mark.parametrize(
+    "x, y",
+    [
+        ([1, 2, 3], [1, 2, 3]),
+        ([1, 1, 1, 1], [1, 2, 3, 4]),
+        ([1, 2, 3, 4], [0, 0, 0, 0]),
+        ([1, 2, 3, 4], [1, 2, 3, np.nan]),
+    ],
+)
+def test_nothing_is_correlated_with_too_few_equal_or_missing_values(x, y):
     assert all(np.isnan(nouns.correlation(x, y)))
 
 

@@ -63,6 +63,10 @@ def test_a_difference_of_the_paper_has_the_z_found_elsewhere(model, name):
     assert paper.supports(correlation=0).loc[f"Table 1, {model}", name].z == pytest.approx(unpaired, abs=0.051)
 
 
+def test_all_eight_benchmarks_of_table_1_point_up_for_mistral_and_six_for_llama():
+    assert paper.signs("Mistral")[:3] == (8, 0, 0) and paper.signs("Llama")[:3] == (6, 1, 1)
+
+
 def test_the_papers_differences_on_humaneval_and_date_and_in_figure_5_are_not_supported():
     supported = paper.supports().supported
     for model in FOUND:
@@ -144,7 +148,7 @@ def test_what_was_not_measured_cannot_tell(table, key):
     [
         ("Table 4", "x"), ("Table 1", ("tuned", "mmlu")), ("Table 1", ("role", "gsm")), ("Table 1", "role"),
         ("Table 1", ("role - lima - base", "mmlu")), ("Table 2", ("mmlu", "letters")), ("Table 3", (9, "multi")),
-        ("Table 3", (8, "both")), ("Figure 3", 3), ("Figure 5", "win"),
+        ("Table 3", (8, "both")), ("Figure 3", 3), ("Figure 3", "astrology"), ("Figure 5", "win"),
     ],
 )  # fmt: skip
 def test_what_the_paper_does_not_print_is_refused_with_its_name(table, key):
@@ -164,4 +168,16 @@ def test_the_scores_of_a_run_are_table_1_with_an_average_where_all_eight_were_an
 
 
 def test_nothing_of_ours_gives_an_empty_table():
-    assert list(paper.compare("Table 1", {}).columns) == ["paper", "ours", "low", "high", "compatible?"]
+    assert list(paper.compare("Table 3", {}).columns) == ["paper", "ours", "low", "high", "compatible?"]
+    assert list(paper.compare("Table 1", {}).columns) == ["paper", "ours", "low", "high", "compatible?", "paper's row"]
+
+
+def test_table_1_says_which_row_stands_beside_an_arm_and_that_the_base_model_is_not_tuned():
+    keys = [("base", "mmlu"), ("role", "mmlu"), ("role - lima", "mmlu"), ("Llama-Role", "mmlu")]
+    rows = paper.compare("Table 1", dict.fromkeys(keys, (0.5, 0.4, 0.6)))["paper's row"]
+    assert list(rows) == [
+        "Mistral-Instruct (tuned; base is not)",
+        "Mistral-Role",
+        "Mistral-Role - Mistral-LIMA",
+        "Llama-Role",
+    ]

@@ -248,9 +248,10 @@ def test_a_long_table_is_shown_in_part_and_says_so(full):
 
 def test_the_page_says_what_was_run_and_stamps_its_numbers(full):
     page = written(full, overrides={"max_steps": 4}, seeds=[0, 1])
-    assert page.says("cpu (any laptop", "SmolLM2-135M-Instruct", "124 of 8 benchmarks", "0, 1", "max_steps = 4")
+    assert page.says("cpu (any laptop", "SmolLM2-135M-Instruct", "124 of 8 benchmarks", "1 seed;", "max_steps = 4")
+    assert not page.says("mean of 2 seeds")  # the profile has two, one was scored
     assert page.says("12.5 minutes for 1 lesson on 2 cores", "0123456789ab, finished 2026-01-02 03:04 UTC")
-    assert page.says("All from this run: profile cpu, SmolLM2-135M-Instruct, 2 seeds; questions: 124 of 8 benchmarks")
+    assert page.says("All from this run: profile cpu, SmolLM2-135M-Instruct, 1 seed; questions: 124 of 8 benchmarks")
     assert page.says("shows the machinery, not the paper's effect", *full.profile.deviations)
 
 

@@ -90,6 +90,18 @@ def test_brackets_inside_a_role_prompt_do_not_leak_its_letters():
     assert "A" not in answer and "C" not in answer
 
 
+@pytest.mark.parametrize("kind", ["List[int]", "Dict[str, List[int]]", "a [] and [x]"])
+def test_brackets_inside_a_role_prompt_do_not_swallow_the_answer(kind):
+    prompt = f"[This question is a programming problem involving {kind}. From now on, I will think like {{}}.]"
+    role, answer = roles.strip(prompt.format("a developer who tests") + "\ndef f(x): return x[0]")
+    assert (role, answer) == (prompt.format("a developer who tests"), "def f(x): return x[0]")
+    assert roles.parse(role).role_description == "a developer who tests"
+    second = prompt.format("an A [B]") + " The answer is (C)."  # which `strip` leaves, and `extract` must not read
+    assert benchmarks.get("mmlu").extract(second, rule="declared") == "C"
+    cut = prompt.format("an A [B")[:-1]  # and one that never closes
+    assert benchmarks.get("mmlu").extract(cut, rule="declared") is None and roles.strip(cut) == (cut, "")
+
+
 def test_a_role_prompt_over_several_lines_is_stripped():
     text = "[This question is a math problem involving sums.\nFrom now on, I will think like a teacher.]\n\n(C)"
     assert roles.strip(text)[1] == "(C)"

@@ -266,6 +266,36 @@ def test_nothing_of_a_timed_out_candidate_is_left_running(isolation, monkeypatch
     assert during[0] >= 2 and alive() == 0
 
 
+def test_a_child_that_a_candidate_leaves_behind_dies_with_the_sandbox(isolation, monkeypatch):
+    """With the limit on processes loosened: else no candidate has a child, and the clean-up is never needed."""
+    source, during, name = sandbox._source, [], f"61.{os.getpid()}"
+    loose = lambda *args: source(*args).replace('("NPROC", 1)', '("NPROC", 4096)')  # noqa: E731
+    monkeypatch.setattr(sandbox, "_source", loose)
+
+    def alive():
+        return subprocess.check_output(["ps", "-eo", "args="], text=True).count(f"daemon {name}")
+
+    watch = threading.Timer(0.7, lambda: during.append(alive()))
+    watch.start()
+    outcome = score(
+        f"""
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    os.execv("/usr/bin/sleep", ["daemon", "{name}"])
+def plus_one(n):
+    time.sleep(0.6)
+    return n + 1
+"""
+    )
+    watch.join()
+    assert outcome.passed and during == [1]
+    end = time.monotonic() + 2
+    while alive() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert alive() == 0
+
+
 def test_a_nested_user_namespace_is_refused(isolation):
     if isolation == "bubblewrap" and os.geteuid() == 0:
         pytest.skip("known limit, in the docstring: as root under bubblewrap")

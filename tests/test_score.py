@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import tiny
 
-from helpers import benchmarks, profiles, score
+from helpers import benchmarks, chat, profiles, score
 from helpers.chat import Completion
 from helpers.errors import UserError
 
@@ -276,7 +276,7 @@ def test_the_papers_row_stands_beside_an_arm_where_there_is_one():
 
 def test_progress_tells_the_rate_and_the_time_left(profile, tmp_path, monkeypatch):
     clock, said = iter(range(0, 1000, 2)), []
-    monkeypatch.setattr(score.time, "monotonic", lambda: next(clock))  # two seconds an answer
+    monkeypatch.setattr(chat.time, "monotonic", lambda: next(clock))  # two seconds an answer
     score.score(profile, Fake(), tmp_path, "base", 0, ["date"], 10, say=said.append)
     assert said[1:] == [
         "  3 of 10 questions, 0.5/s, 14 s left",

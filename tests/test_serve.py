@@ -74,7 +74,7 @@ def test_a_real_server_annotates_and_a_second_run_asks_it_nothing(served, tmp_pa
     assert [json.loads(line) for line in (tmp_path / "lima_role.jsonl").read_text().splitlines()] == rows
 
 
-NAMES = ("mmlu", "strategyqa", "truthful_qa", "humaneval", "gsm8k", "date")
+NAMES = tuple(benchmarks.BENCHMARKS)
 
 
 @pytest.fixture(scope="module")

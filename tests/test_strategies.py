@@ -167,6 +167,12 @@ def test_a_reply_out_of_form_is_left_out_by_name(tmp_path):
     assert "2 dialogues, 1 annotations in form" in told[-2] and told[-1].endswith("left out: b")
 
 
+def test_annotating_tells_how_far_it_is(tmp_path):
+    told = []
+    strategies.annotate(STEP_BACK, [dialogue("a"), dialogue("b", "Why?")], tmp_path, Annotator(), say=told.append)
+    assert re.match(r"  2 of 2 step_back annotations, [\d.]+/s$", told[0])
+
+
 def test_without_anybody_to_ask_an_unknown_question_is_an_error_in_one_line(tmp_path):
     assert strategies.unknown(STEP_BACK, [MINI[0], dialogue("new")], tmp_path) == 1
     with pytest.raises(UserError, match=r"^1 of 2 questions have no step_back annotation: give a chat$"):

@@ -202,7 +202,7 @@ def push(
 
 @app.command()
 def finetune(
-    arm: Annotated[str, typer.Option(help="lima or role")],
+    arm: Annotated[str, typer.Option(help="lima, role or step_back")],
     out: Annotated[Path, typer.Option("--out", help="folder for the model")],
     seed: int = 0,
     profile: Profile_ = "cpu",
@@ -220,7 +220,9 @@ def finetune(
     models.need_device(settings)
     source_for(settings.source)
     if arm not in (*finetune_.ARMS, *finetune_.STRATEGIES):
-        raise UserError(f"unknown arm {arm!r}: choose lima or role")
+        raise UserError(
+            f"unknown arm {arm!r}: choose {', '.join(dict.fromkeys((*finetune_.ARMS, *finetune_.STRATEGIES)))}"
+        )
     data = lima.load_rows(rows) if rows else Run(settings, out.parent).annotated()
     finetune_.finetune(settings, arm, data, out, seed, report_to=report_to)
 

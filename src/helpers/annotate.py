@@ -11,7 +11,6 @@ import csv
 import json
 import random
 import re
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
@@ -20,7 +19,7 @@ from typing import Any
 
 from . import endpoint, journal, roles
 from .batch import BatchChat
-from .chat import EndpointChat, user
+from .chat import EndpointChat, told, user
 from .data import SAMPLES, read_jsonl
 from .data.lima import Dialogue, question_key
 from .errors import UserError
@@ -217,8 +216,8 @@ def _ask(
     if attempt > 1:
         say(f"asking {chat.name} again for {len(dialogues):,} out of form or cut off (attempt {attempt} of {ATTEMPTS})")
     conversations = [user(roles.annotation_prompt(d.question)) for d in dialogues]
-    began = said = time.monotonic()
-    for n, (i, reply) in enumerate(chat.complete(conversations, **params(attempt)), 1):
+    replies = chat.complete(conversations, **params(attempt))
+    for i, reply in told(replies, len(dialogues), "questions", say, chat.meter):
         answers.add(
             {
                 "key": key(chat.name, dialogues[i].question, attempt),
@@ -229,12 +228,6 @@ def _ask(
                 "tokens": [reply.prompt_tokens, reply.tokens],
             }
         )
-        now = time.monotonic()
-        if now - said > 5 or n == len(dialogues):
-            said, rate = now, n / max(now - began, 1e-9)
-            left = f", {(len(dialogues) - n) / rate:.0f} s left" if n < len(dialogues) else ""
-            spent = f", {chat.meter.spent:.4f} USD" if chat.meter.spent else ""
-            say(f"  {n:,} of {len(dialogues):,}, {rate:.1f} a second{left}{spent}")
 
 
 def _row(dialogue: Dialogue, record: dict[str, Any]) -> dict[str, Any]:

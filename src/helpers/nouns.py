@@ -135,9 +135,9 @@ def correlation(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
     """(Spearman's rank correlation, its two-sided p) for 4 to 8 pairs.
 
     p is exact: the share of all orders of `y` whose correlation is at least as far from zero. (nan, nan) with fewer
-    pairs, or where all of x or of y are equal.
+    pairs, where all of x or of y are equal, or where one of them is missing (NaN).
     """
-    if len(x) < 4 or len(set(x)) == 1 or len(set(y)) == 1:
+    if len(x) < 4 or len(set(x)) == 1 or len(set(y)) == 1 or np.isnan([*x, *y]).any():
         return float("nan"), float("nan")
     if len(x) > 8:
         raise ValueError("more than 8 pairs have too many orders to go through: use scipy.stats.spearmanr")

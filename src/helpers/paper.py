@@ -1,19 +1,21 @@
 """The paper's printed numbers, as data; `compare` puts ours beside them, `supports` asks what they can carry alone.
 
-Self-Prompt Tuning (arXiv 2407.08995). Accuracies and pass@1 in percent, means of four seeds; a
-dagger in the name marks the best of the four seeds (Table 1's second rows: a selected maximum).
-The bars of Figures 3 and 5 are not printed as numbers; only what the text says of them is here.
+Self-Prompt Tuning (arXiv 2407.08995). Accuracies and pass@1 in percent. The LIMA and Role rows are means of four
+seeds; a dagger in the name marks the best of the four (a selected maximum). ChatGPT, Llama-Chat and Mistral-Instruct
+are one official model each. We have the paper's text only: it gives no numbers for the bars of Figures 3 and 5, so
+what it says of them is all that is here.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 
 import pandas as pd
 from scipy.stats import norm
 
 from . import stats
+from .benchmarks import mmlu
 
 BENCHMARKS = ("mmlu", "commonsense_qa", "strategyqa", "truthful_qa", "openbookqa", "humaneval", "gsm8k", "date")
 MULTI, SINGLE = BENCHMARKS[:5], BENCHMARKS[5:]  # Table 3's multi-domain and single-domain tasks
@@ -36,7 +38,8 @@ TABLE1 = {
     "Mistral-LIMA†": _row(53.4, 54.8, 59.3, 42.7, 63.4, 27.9, 20.4, 42.5, 45.6),
     "Mistral-Role†": _row(57.1, 61.3, 62.8, 45.3, 69.6, 27.8, 27.1, 42.0, 49.1),
 }
-ARM_ROWS = {"base": "Mistral-Instruct", "lima": "Mistral-LIMA", "role": "Mistral-Role"}  # to stand beside our arms
+# To stand beside our arms. The paper has no row for an untuned model: beside `base` stands its official instruct model.
+ARM_ROWS = {"base": "Mistral-Instruct", "lima": "Mistral-LIMA", "role": "Mistral-Role"}
 
 # Number of questions, mean words of a question, answer format.
 TABLE2 = {
@@ -51,7 +54,7 @@ TABLE2 = {
     "lima_test": (300, 21.3, "free"),
 }
 
-# Prompt design -> (average of the five multi-domain benchmarks, average of the three single-domain ones).
+# Prompt design -> means of four seeds: (average of the five multi-domain benchmarks, average of the three single-domain ones).
 TABLE3 = {
     0: (54.3, 29.6),
     1: (53.8, 29.5),
@@ -68,7 +71,7 @@ FIGURE3 = "Mistral-Role is ahead of Mistral-LIMA in 9 of 10 MMLU domains (28 of 
 FIGURE3_AHEAD = {"domains": (9, 10), "subjects": (28, 34)}  # ahead, of so many; Table 2's MMLU has 35 subjects, not 34
 FIGURE3_BEHIND = ("chemistry",)  # the other nine domains are ahead; the paper's text does not list them
 # Section 4.4: Mistral-Role answers better than Mistral-LIMA "5% of the time", read as wins minus losses, in points.
-# Wins, ties and losses stand in the picture only. Against Mistral-Instruct and ChatGPT: "subpar", no number.
+# It gives no number for wins, ties and losses. Against Mistral-Instruct and ChatGPT: "subpar", no number.
 FIGURE5 = {"net win": 5.0, "questions": 300, "judge": "gpt-4-1106-preview"}
 AUDIT = {"format": 100, "question description": 96, "role description": 97}  # of 100 entries of LIMA-Role, section 3.1
 DECLINED = 14  # of LIMA's 1,030 questions, section 3.1
@@ -82,7 +85,7 @@ EXAMPLES = (  # Figure 2: the one-shot example, and GPT-4's answer for LIMA's fi
 Ours = Mapping[Hashable, tuple[float, float, float]]  # estimate, low, high; `stats.Interval` is one
 COLUMNS = ("paper", "ours", "low", "high", "compatible?")
 ROUNDING = 0.05  # the paper prints one decimal
-CORRELATION = 0.5  # assumed between the answers of the paper's two arms, which it does not print
+CORRELATION = 0.5  # assumed between the answers of the paper's two arms, of which its text says nothing
 
 
 def compare(table: str, ours: Ours | pd.DataFrame, margin: float = 5.0, level: float = 0.95) -> pd.DataFrame:
@@ -94,7 +97,7 @@ def compare(table: str, ours: Ours | pd.DataFrame, margin: float = 5.0, level: f
                    or the table of scores.csv
         Table 2    (benchmark, "questions" or "words")
         Table 3    (design, "multi" or "single")
-        Figure 3   "domains" or "subjects" (share of them ahead); a domain's name (role - lima)
+        Figure 3   "domains" or "subjects" (share of them ahead); a domain, as in mmlu.DOMAINS (role - lima)
         Figure 5   "net win" (wins minus losses)
 
     The rule: "no" if the two differ by more than sampling explains, which is our interval on the side of the paper's
@@ -102,7 +105,7 @@ def compare(table: str, ours: Ours | pd.DataFrame, margin: float = 5.0, level: f
     Statist. Med. 17, 1998). Otherwise "yes" if that is at most `margin` points to either side, so that a gap of that
     size would have shown; "cannot tell" if it is more, or nothing was measured (NaN). A domain of Figure 3 has only a
     direction: "cannot tell" while our interval holds 0. Another model, fewer tokens or other questions can make a "no"
-    as well as another truth.
+    as well as another truth. For Table 1 a last column names the paper's row: `base` is untuned, its row is not.
     Raises ValueError for a table or key that the paper does not have.
     """
     if isinstance(ours, pd.DataFrame):
@@ -114,7 +117,8 @@ def compare(table: str, ours: Ours | pd.DataFrame, margin: float = 5.0, level: f
         lines.append((value, estimate, low, high, _compatible(value, se, estimate, low, high, margin, level)))
     keys = list(ours)
     several = keys and all(isinstance(key, tuple) for key in keys)
-    return pd.DataFrame(lines, pd.MultiIndex.from_tuples(keys) if several else pd.Index(keys), COLUMNS)
+    beside = pd.DataFrame(lines, pd.MultiIndex.from_tuples(keys) if several else pd.Index(keys), COLUMNS)
+    return beside.assign(**{"paper's row": [_named(key[0]) for key in keys]}) if table == "Table 1" else beside
 
 
 def printed(table: str, key: Hashable) -> tuple[float | str, float]:
@@ -127,12 +131,12 @@ def printed(table: str, key: Hashable) -> tuple[float | str, float]:
                 return float(TABLE2[key[0]][("questions", "words").index(key[1])]), 0.0
             case "Table 3":
                 value = TABLE3[key[0]][("multi", "single").index(key[1])]
-                names = {"multi": MULTI, "single": SINGLE}[key[1]]
-                return value, math.sqrt(sum(_variance(value, name) for name in names)) / len(names)
+                # Table 1 prints the benchmarks of designs 0 and 8 only, and p(1-p) hardly differs between the designs.
+                return value, _error("Mistral-Role", {"multi": MULTI, "single": SINGLE}[key[1]])
             case "Figure 3" if key in FIGURE3_AHEAD:
                 ahead, of = FIGURE3_AHEAD[key]
                 return 100 * ahead / of, 100 * math.sqrt(ahead * (of - ahead) / of**3)
-            case "Figure 3" if isinstance(key, str):
+            case "Figure 3" if key in mmlu.DOMAINS:
                 return "behind" if key in FIGURE3_BEHIND else "ahead", 0.0
             case "Figure 5" if key == "net win":
                 return FIGURE5["net win"], _figure5_se(ties=0.2)  # few ties: the widest
@@ -158,13 +162,13 @@ def scored(scores: pd.DataFrame) -> dict[tuple[str, str], tuple[float, float, fl
 
 
 def supports(correlation: float = CORRELATION, ties: float = 0.35, level: float = 0.95) -> pd.DataFrame:
-    """What the paper's own numbers carry: every difference Role - LIMA with z, p and what so few questions can show.
+    """What the paper's own numbers carry: every difference Role - LIMA with z, p and what so many questions can show.
 
     Differences, standard errors and `detectable` (found with 80 % power) in points; `p Holm` is corrected for the eight
     benchmarks of a model. `supported`: "yes" after the correction, "uncorrected" only before it, "no". Standard errors
     are those of one run over n questions; `correlation` between the arms' answers (0: as if unpaired) and the share of
     `ties` in Figure 5 are assumptions. The paper prints no spread over its four seeds, so even a "yes" says nothing
-    of a fifth.
+    of a fifth. `signs` asks about the eight benchmarks together.
     """
     questions = {name: TABLE2[name][0] for name in BENCHMARKS}
     questions["average"] = sum(questions.values())
@@ -187,6 +191,14 @@ def supports(correlation: float = CORRELATION, ties: float = 0.35, level: float 
     return table
 
 
+def signs(model: str = "Mistral") -> stats.SignTest:
+    """Is Role ahead of LIMA on more of Table 1's eight benchmarks than a coin would have it? Direction only, no size.
+
+    The eight are answered by the same models, so they are not eight throws: p is too small.
+    """
+    return stats.sign_test([_difference(f"{model}-LIMA", f"{model}-Role", name, CORRELATION)[0] for name in BENCHMARKS])
+
+
 def _compatible(value, se: float, estimate: float, low: float, high: float, margin: float, level: float) -> str:
     if not all(map(math.isfinite, (estimate, low, high))):
         return "cannot tell"
@@ -203,8 +215,18 @@ def _table1(row: str, name: str) -> tuple[float, float]:
     if len(names) == 2:
         return _difference(names[1], names[0], name, CORRELATION)
     (arm,) = names
-    over = BENCHMARKS if name == "average" else (name,)
-    return TABLE1[arm][name], math.sqrt(sum(_variance(TABLE1[arm][k], k) for k in over)) / len(over)
+    return TABLE1[arm][name], _error(arm, BENCHMARKS if name == "average" else (name,))
+
+
+def _named(arm: str) -> str:
+    """The row of Table 1 that stands beside an arm, or the two beside a difference of arms."""
+    rows = ARM_ROWS | {"base": f"{ARM_ROWS['base']} (tuned; base is not)"}
+    return " - ".join(rows.get(part, part) for part in arm.split(" - "))
+
+
+def _error(row: str, over: Sequence[str]) -> float:
+    """Standard error over questions, in points, of the mean of these benchmarks in a row of Table 1."""
+    return math.sqrt(sum(_variance(TABLE1[row][name], name) for name in over)) / len(over)
 
 
 def _difference(first: str, second: str, name: str, correlation: float) -> tuple[float, float]:

@@ -98,9 +98,10 @@ def load(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     files = {p.stem: p for p in sorted((folder / "figures").glob("*.png"))}
     described = []
     for name, (title, text) in PICTURES.items():
-        if name not in files:
+        header = files[name].read_bytes()[16:24] if name in files else b""  # of a PNG: its width and height
+        if len(header) < 8:  # not drawn, or a kill cut it short
             continue
-        width, height = struct.unpack(">II", files[name].read_bytes()[16:24])  # PNG: from its header
+        width, height = struct.unpack(">II", header)
         table = numbers(folder, name)
         line = {"name": name, "file": f"figures/{name}.png", "title": title, "text": text}
         line |= {"width": width, "height": height, "alt": f"{title}. {describe(table)}".strip(), "rows": []}

@@ -45,13 +45,13 @@ def use_style() -> None:
 
 def stamp(figure: Figure, text: str) -> Figure:
     """Write what the picture was computed from below it."""
-    figure.supxlabel(text, fontsize=8.5, color="#666666", x=0.995, ha="right")
+    figure.supxlabel(text, fontsize=9, color="#666666", x=0.995, ha="right")
     return figure
 
 
 def loss_curves(losses: dict[str, Sequence[float]]) -> Figure:
     """Training loss by optimizer step, one line an arm; the faint line is the raw loss, the bold one a mean of five."""
-    figure, axis = plt.subplots(figsize=(7.5, 3.6))
+    figure, axis = plt.subplots(figsize=(PAGE, 3.4))
     for arm, values in losses.items():
         steps = np.arange(1, len(values) + 1)
         smooth = pd.Series(values).rolling(5, min_periods=1, center=True).mean()
@@ -64,7 +64,7 @@ def loss_curves(losses: dict[str, Sequence[float]]) -> Figure:
 
 def dropout_ramp(ramp: Sequence[float]) -> Figure:
     """Attention dropout by layer."""
-    figure, axis = plt.subplots(figsize=(7.5, 2.8))
+    figure, axis = plt.subplots(figsize=(PAGE, 2.6))
     axis.bar(np.arange(1, len(ramp) + 1), ramp, color=COLOURS["lima"], width=0.75)
     axis.set(xlabel="layer", ylabel="dropout p", title="Attention dropout rises linearly over the layers")
     return figure
@@ -75,7 +75,7 @@ def moved_weights(moved: dict[str, dict[str, float]], arrived: dict[str, dict[st
     changed, right how far they went along float32's way."""
     names = {"fp32": "float32", "bf16-sr": "bfloat16, rounded at random", "bf16": "bfloat16, rounded to the nearest"}
     colours = dict(zip(names, (COLOURS["lima"], "#009E73", COLOURS["role"])))
-    figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.1), sharey=True)
+    figure, axes = plt.subplots(1, 2, figsize=(PAGE, 3.5), sharey=True)
     titles = ("weights that changed (%)", "of the wanted way, covered (%)")
     for axis, shares, title in zip(axes, (moved, arrived), titles):
         for k, (precision, label) in enumerate(names.items()):
@@ -83,14 +83,12 @@ def moved_weights(moved: dict[str, dict[str, float]], arrived: dict[str, dict[st
             values = [100 * share[precision] for share in shares.values()]
             axis.barh(y, values, height=0.23, color=colours[precision], label=label)
             for value, height in zip(values, y):
-                axis.text(max(value, 0) + 1.5, height, f"{value:.0f}", va="center", fontsize=9)
+                axis.text(max(value, 0) + 1.5, height, f"{value:.0f}", va="center", fontsize=10)
         axis.set_yticks(np.arange(len(shares)), list(shares))
-        axis.set(xlabel=title, xlim=(0, 118))
+        axis.set(xlabel=title, xlim=(0, 124))
         axis.grid(axis="y", visible=False)
     axes[0].invert_yaxis()
-    axes[0].set_title("What one step does")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=1, fontsize=10)
     return figure
 
 
@@ -98,7 +96,7 @@ def benchmark_scores(scores: pd.DataFrame) -> Figure:
     """Accuracy by benchmark and arm with 95 % intervals; a tick marks random guessing."""
     names = list(dict.fromkeys(scores.benchmark))
     arms = [a for a in COLOURS if a in set(scores.arm)]
-    figure, axis = plt.subplots(figsize=(8.5, 4.2))
+    figure, axis = plt.subplots(figsize=(PAGE, 4.6))
     for k, arm in enumerate(arms):
         part = scores[scores.arm == arm].groupby("benchmark", sort=False)[["accuracy", "low", "high"]].mean().loc[names]
         x = np.arange(len(names)) + (k - (len(arms) - 1) / 2) * 0.22
@@ -113,10 +111,11 @@ def benchmark_scores(scores: pd.DataFrame) -> Figure:
         label="random guessing",
     )
     n = scores.groupby("benchmark", sort=False).n.first().loc[names]
-    axis.set_xticks(np.arange(len(names)), [f"{m.replace('_', chr(10))}\nn={c}" for m, c in n.items()], fontsize=9)
+    labels = [f"{m.replace('_', ' ')} (n={c})" for m, c in n.items()]
+    axis.set_xticks(np.arange(len(names)), labels, fontsize=10, rotation=40, ha="right", rotation_mode="anchor")
     axis.set(ylabel="accuracy (%)", ylim=(-2, 102), title="Eight benchmarks, 95 % intervals")
     axis.grid(axis="x", visible=False)
-    axis.legend(loc="upper right", ncols=4, fontsize=9)
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=10)
     return figure
 
 
@@ -346,14 +345,14 @@ def judge_bars(table: pd.DataFrame, a: str = "lima", b: str = "role", paper: pd.
         left.barh(y[: len(table)], 100 * shares[what], left=100 * begin, height=0.62, color=colour, label=labels[what])
         for row, share, start, count in zip(y, shares[what], begin, table[what]):
             if share >= 0.06:
-                ink = INK if what == "tie" else "white"
+                ink = "white" if what == "a" else "black"  # on orange, white is too pale
                 left.text(100 * (start + share / 2), row, count, ha="center", va="center", color=ink, fontsize=10.5)
         begin = begin + shares[what].to_numpy()
     left.set_yticks(y, [f"{name}\nn = {n:.0f}" for name, n in zip(net.index, net.n)], linespacing=0.95)
     left.set(xlabel="questions (%)", xlim=(0, 100), ylim=(-0.6, len(net) - 0.4), title="Verdicts")
     left.grid(axis="y", visible=False)
     if paper is not None:
-        left.text(50, 0, "not printed", ha="center", va="center", color="#666666", fontsize=10)
+        left.text(50, 0, "the text gives no number", ha="center", va="center", color="#666666", fontsize=10)
     right.axvline(0, color=INK, linewidth=1)
     right.hlines(y, 100 * net.low, 100 * net.high, color=INK, linewidth=2.2, alpha=0.45)
     right.plot(100 * table.net, y[: len(table)], "D", color=INK, markersize=6)

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from . import benchmarks, models
-from .data import source_for
+from .data import lima, source_for
 from .errors import UserError
 from .profiles import DEFAULT_MODEL, get
 
@@ -35,5 +35,6 @@ def prefetch(profile: str, to: Path, say=print) -> None:
         for name, benchmark in benchmarks.BENCHMARKS.items():
             rows = benchmark.rows("hub")
             say(f"{name}: {len(rows)} rows in the hub's cache")
+        say(f"lima: {len(lima.dialogues('hub'))} dialogues in the hub's cache")
     else:
         say("data: the packaged samples travel with the course" if settings.source == "packaged" else "data: SPT_DATA")

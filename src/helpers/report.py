@@ -34,6 +34,7 @@ def write_report(this: Run, manifest: dict[str, Any]) -> Path:
         profile=this.profile,
         model=this.profile.model.rsplit("/", 1)[-1],
         arms=_arms(scores),
+        seeds=sorted({int(seed) for seed in scores.seed}) or manifest["seeds"],
         asked=_asked(scores),
         missing=missing(scores),
         results=results(scores, answers),
@@ -55,7 +56,10 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError:  # half a file, after a kill: the page goes on without its sentences
+        return {}
 
 
 # --- in short --------------------------------------------------------------------------------------
@@ -80,7 +84,9 @@ def results(scores: pd.DataFrame, answers: pd.DataFrame) -> list[str]:
     if "role" in set(answers.arm):
         mine = answers[answers.arm == "role"]
         formed = mine.role.map(lambda text: roles.parse(None if pd.isna(text) else text) is not None)
-        rate = stats.wilson(int(formed.sum()), len(mine))
+        rate = domains.share_of_questions(
+            float(formed.mean()), len(mine[["benchmark", "question_id"]].drop_duplicates())
+        )
         said.append(
             f"The model tuned on LIMA-Role opened {_percent(rate)} of its {len(mine)} answers with a well-formed role "
             "prompt of its own."
@@ -141,8 +147,9 @@ def _arms(scores: pd.DataFrame) -> dict[str, str]:
 def _asked(scores: pd.DataFrame) -> str:
     if scores.empty:
         return "none"
-    first = scores.drop_duplicates("benchmark")
-    return f"{int(first.n.sum())} of {len(first)} benchmarks, the same for every arm"
+    asked = scores.groupby("benchmark").n
+    same = ", the same for every arm" if (asked.nunique() == 1).all() else ", for some arms fewer"
+    return f"{int(asked.max().sum())} of {asked.ngroups} benchmarks{same}"
 
 
 def main_table(scores: pd.DataFrame) -> list[dict[str, Any]]:
@@ -166,11 +173,13 @@ def main_table(scores: pd.DataFrame) -> list[dict[str, Any]]:
 def readme_table(scores: pd.DataFrame) -> str:
     """The main table as Markdown, for the README: both tuned arms of a run beside the paper's Mistral rows."""
     lines = [
-        "| benchmark | n | random | LIMA | LIMA-Role | paper: LIMA | paper: LIMA-Role |",
+        "| benchmark | n | random | LIMA, unparsed | LIMA-Role, unparsed | paper: LIMA | paper: LIMA-Role |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in main_table(scores):
-        ours = [f"{c['accuracy']} ({c['interval']})" for c in (row["arms"][a] for a in ("lima", "role"))]
+        ours = [
+            f"{c['accuracy']} ({c['interval']}), {c['unparsed']}" for c in (row["arms"][a] for a in ("lima", "role"))
+        ]
         beside = [row["paper"][a] for a in ("lima", "role")]
         lines.append("| " + " | ".join(map(str, (row["name"], row["n"], row["random"], *ours, *beside))) + " |")
     return "\n".join(lines)
@@ -182,12 +191,13 @@ def _cell(part: pd.DataFrame) -> dict[str, Any] | None:
     return {
         "accuracy": f"{100 * part.accuracy.mean():.1f}",
         "interval": f"{100 * part.low.mean():.0f}–{100 * part.high.mean():.0f}",
-        "unparsed": int(part.unparsed.sum()),
+        "unparsed": f"{int(part.unparsed.sum())}" + (f" of {int(part.n.sum())}" if len(part) > 1 else ""),
     }
 
 
 def _average(scores: pd.DataFrame) -> dict[str, Any] | None:
     """The mean over benchmarks that every arm present was asked, if these are all eight; beside it the paper's."""
+    scores = scores[scores.arm.isin(score.ARMS)]  # not those of lesson 08, asked a part
     asked = scores.groupby("benchmark").arm.nunique()
     if set(asked.index[asked == scores.arm.nunique()]) < set(benchmarks.BENCHMARKS):
         return None

@@ -114,7 +114,8 @@ def template(design: int | str) -> str:
 
 
 _OPENING = "[This question is"
-_SPAN = re.compile(r"\s*\[(This question is[^\[\]]*)\]")
+INSIDE = r"(?:[^\[\]]|\[(?:[^\[\]]|\[[^\[\]]*\])*\])*"  # of brackets: "a Dict[str, List[int]]" closes none of ours
+_SPAN = re.compile(rf"\s*\[(This question is{INSIDE})\]")
 
 
 def _form(*templates: str) -> re.Pattern:

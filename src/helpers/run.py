@@ -25,13 +25,13 @@ from .memory import peak_gib
 from .profiles import Profile
 from .provenance import root
 
-REFERENCE = SAMPLES / "reference"  # scores.csv and answers.csv of a real `cpu` run, for lessons taught alone
+REFERENCE = SAMPLES / "reference"  # the CSV files of a real `cpu` run, for lessons taught alone
 NEEDED_MB = 4_000  # two tuned models, a checkpoint, and the run's files
 
 
 @dataclass
 class Run:
-    """A profile and a run folder, with every step of the course as a method. Files: docs/ARCHITECTURE.md."""
+    """A profile and a run folder, with every step of the course as a method. Its files: docs/DATA.md."""
 
     profile: Profile
     folder: Path
@@ -90,20 +90,29 @@ class Run:
         """ "this run" or "the packaged reference run": where `name` is read from."""
         return "this run" if self._own_or_reference(name).parent == self.folder else "the packaged reference run"
 
-    def judged(self, a: str = "lima", b: str = "role", seed: int = 0) -> tuple[list[judge.Pair], judge.Comparison, str]:
+    def judged(
+        self, a: str = "lima", b: str = "role", seed: int = 0, say=print
+    ) -> tuple[list[judge.Pair], judge.Comparison, str]:
         """Open answers of two arms, the verdicts on them, and whose both are: "this run" or the packaged ones.
 
-        This run's own where `python -m helpers judge` has left some for these arms, of the judge with most verdicts.
+        This run's own where `python -m helpers judge` has left some for these arms, of the judge with most verdicts, or
+        where no pair needs a judge. Else it is said what this run has and lacks, and the packaged ones are replayed.
         """
-        files = [self.folder / "generations" / f"{arm}-seed{seed}" / "open.jsonl" for arm in (a, b)]
-        if all(file.is_file() for file in files):
-            pairs = judge.pairs(*map(judge.load_answers, files))
+        files = {arm: self.folder / "generations" / f"{arm}-seed{seed}" / "open.jsonl" for arm in (a, b)}
+        there, lacking = ([arm for arm in files if files[arm].is_file() is known] for known in (True, False))
+        if lacking:
+            said = "this run has " + (f"open answers of {_named(there)}, but " if there else "")
+            said += f"{'none' if there else 'no open answers'} of {_named(lacking)}"
+        else:
+            pairs = judge.pairs(*map(judge.load_answers, files.values()))
             verdicts = judge.read(self.folder)
-            judges = {record["judge"] for record in verdicts.values()}
+            judges = {record["judge"] for record in verdicts.values()} - {judge.PACKAGED_JUDGE}
             found = {name: sum(k in verdicts for p in pairs for k in judge.keys(name, p).values()) for name in judges}
-            if any(found.values()):
-                name = max(sorted(found), key=found.get)
+            if any(found.values()) or all(pair.settled for pair in pairs):
+                name = max(sorted(found), key=found.get) if any(found.values()) else "nobody"
                 return pairs, judge.compare(pairs, (a, b), name, verdicts), "this run"
+            said = f"this run has open answers of {_named(there)} to {len(pairs)} questions, but no verdict on them"
+        say(f"{said}: reading the packaged answers and verdicts instead")
         pairs = judge.packaged_pairs(a, b)
         return pairs, judge.judge(pairs, (a, b), self.folder), "the packaged answers and verdicts"
 
@@ -135,10 +144,11 @@ class Run:
         `table`: the numbers it was drawn from, kept beside it as figures/<name>.csv. `caption`: the stamp of a picture
         that shows nothing of this run.
         """
-        plots.stamp(figure, caption or self.caption(data))
+        stamp = caption or self.caption(data)
+        plots.stamp(figure, stamp)
         target = self.folder / "figures" / f"{name}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(target, metadata={"Software": None})
+        figure.savefig(target, metadata={"Software": None, "Description": stamp})
         if table is not None:
             numbered = isinstance(table.index, pd.RangeIndex)
             table.to_csv(target.with_suffix(".csv"), index=not numbered, lineterminator="\n")
@@ -160,6 +170,10 @@ class Run:
         temporary.write_text(json.dumps(metrics, indent=1, sort_keys=True))
         temporary.replace(path)
         return metrics[lesson]
+
+
+def _named(arms: Sequence[str]) -> str:
+    return " and ".join(plots.LABELS.get(arm, arm) for arm in arms)
 
 
 def start(profile: str = "cpu", folder: str | None = None, **overrides: Any) -> Run:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock
 
 from . import benchmarks, endpoint, journal, models, paper, sandbox, stats, strategies
-from .chat import Completion, EndpointChat, LocalChat, Messages, frame, user
+from .chat import Completion, EndpointChat, LocalChat, Messages, frame, told, user
 from .data import source_for
 from .errors import UserError
 from .profiles import Profile
@@ -212,9 +212,9 @@ def _ask(
     then = None if turn else lambda i, reply: first[i].trigger
     conversations = [user(q.text) for q in first]
     replies = chat.complete(conversations, profile.stage1_tokens, then=then, then_tokens=profile.stage2_tokens)
-    for i, c in _told(replies, len(first), "questions", say):
+    for i, c in told(replies, len(first), "questions", say):
         question, record = first[i], _record(first[i], c, chat)
-        if turn and question.trigger and c.finish in ("stop", "length"):
+        if turn and question.trigger and c.finish not in ("too long", "content_filter", "refusal", "empty"):
             second = [*second, question]
         else:
             record["stage2"] = c.continued if question.trigger else None
@@ -223,7 +223,7 @@ def _ask(
         return
     answers = [journals[q.benchmark].get(q.key) for q in second]
     turns = [_second_turn(q, record["stage1"]) for q, record in zip(second, answers)]
-    for i, c in _told(chat.complete(turns, _stage2_room(profile, chat)), len(second), "second turns", say):
+    for i, c in told(chat.complete(turns, _stage2_room(profile, chat)), len(second), "second turns", say):
         finish = c.finish if c.finish == "too long" else answers[i]["finish"]
         yield second[i], answers[i] | {"stage2": c.text, "finish": finish}
 
@@ -242,20 +242,6 @@ def _record(question: Question, c: Completion, chat: Any) -> dict[str, Any]:
 
 def _second_turn(question: Question, reply: str) -> Messages:
     return [*user(question.text), {"role": "assistant", "content": reply}, *user(question.trigger.strip())]
-
-
-def _told(
-    replies: Iterator[tuple[int, Completion]], n: int, what: str, say: Callable
-) -> Iterator[tuple[int, Completion]]:
-    """The replies, with a line on how far it is every few seconds."""
-    began = told = time.monotonic()
-    for done, reply in enumerate(replies, 1):
-        yield reply
-        now = time.monotonic()
-        if now - told > 5 or done == n:
-            told, rate = now, done / max(now - began, 1e-9)
-            left = f", {(n - done) / rate:.0f} s left" if done < n else ""
-            say(f"  {done:,} of {n:,} {what}, {rate:.1f}/s{left}")
 
 
 def _same_model(folder: Path, name: str) -> None:
@@ -389,7 +375,7 @@ def shown(scores: pd.DataFrame, profile: Profile) -> str:
             "random": percent["random"],
         }
     )
-    if beside:
+    if beside:  # the paper has no row of an untuned 7B model, none of a small one: the name says whose it is
         table[f"paper: {beside}"] = scores.benchmark.map(paper.TABLE1[beside])
     return table.to_string(index=False)
 
@@ -397,17 +383,18 @@ def shown(scores: pd.DataFrame, profile: Profile) -> str:
 def _merge(path: Path, new: pd.DataFrame) -> None:
     """Replace the lines of the same arm, seed and benchmark, keep the others, in a fixed order; all or nothing."""
     identity = ["arm", "seed", "benchmark"]
-    if path.is_file():
-        old = read_csv(path)
-        replaced = set(new[identity].itertuples(index=False, name=None))
-        kept = [t not in replaced for t in old[identity].itertuples(index=False, name=None)]
-        new = pd.concat([old[kept], new], ignore_index=True) if any(kept) else new
-    order = {n: i for i, n in enumerate([*ARMS, *benchmarks.BENCHMARKS])}
-    ranked = new.assign(_arm=new.arm.map(order).fillna(len(ARMS)), _benchmark=new.benchmark.map(order))
-    ranked = ranked.sort_values(["_arm", "arm", "seed", "_benchmark"], kind="stable")  # baselines behind our arms
-    temporary = path.with_suffix(".csv.tmp")
-    ranked[new.columns].to_csv(temporary, index=False, lineterminator="\n")
-    temporary.replace(path)
+    with FileLock(path.with_suffix(".lock")):  # two arms may be scored at once, each on a GPU
+        if path.is_file():
+            old = read_csv(path)
+            replaced = set(new[identity].itertuples(index=False, name=None))
+            kept = [t not in replaced for t in old[identity].itertuples(index=False, name=None)]
+            new = pd.concat([old[kept], new], ignore_index=True) if any(kept) else new
+        order = {n: i for i, n in enumerate([*ARMS, *benchmarks.BENCHMARKS])}
+        ranked = new.assign(_arm=new.arm.map(order).fillna(len(ARMS)), _benchmark=new.benchmark.map(order))
+        ranked = ranked.sort_values(["_arm", "arm", "seed", "_benchmark"], kind="stable")  # baselines behind our arms
+        temporary = path.with_suffix(".csv.tmp")
+        ranked[new.columns].to_csv(temporary, index=False, lineterminator="\n")
+        temporary.replace(path)
 
 
 def read_csv(path: Path) -> pd.DataFrame:

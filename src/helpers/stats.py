@@ -82,6 +82,8 @@ def paired(a: Answers, b: Answers, level: float = 0.95, draws: int = 10_000, see
     4        97.3   97.0   96.0    96.8   97.0   94.8    96.6   96.0   91.0
     8        97.4   97.4   96.6    97.2   97.5   96.0    96.6   96.8   94.3
     With one seed only the questions vary: the interval says nothing about another training run.
+    Few clusters make it too narrow: with one seed it held the truth in 83 % of simulations with 5 clusters, 88 % with
+    10, 94 % with 35 (MMLU has 35 subjects, one of its domains 2 to 6).
     Raises ValueError for arms of different shape, nothing to compare, or a missing answer (NaN).
     """
     return _bootstrap(_strata(a, b, clusters), level, draws, seed)
@@ -170,19 +172,20 @@ def verdict(
     intervals, the bootstrap's (new questions and seeds) and the t test's over seeds. Each stops what the other lets
     through: where the arms do not differ, the bootstrap alone names a winner in 18 % of simulations (2 seeds, sd 3
     points, n = 2,290), the t test alone in 42 % (8 seeds, sd 0, n = 164). Together they say a false "yes" in 4.5 % at
-    most (600 simulations in each of 81 settings: 2 to 8 seeds, n from 20 to 2,290, sd 0 to 3 points).
+    most (600 simulations in each of 81 settings: 2 to 8 seeds, n from 20 to 2,290, sd 0 to 3 points), and a false "no"
+    as seldom: a winner of either kind in about 5 %.
     For m verdicts at once use level = 1 - 0.05 / m. A "cannot say" is no evidence that the arms are equal.
     """
     strata = _strata(a, b, clusters)
     difference, runs = _bootstrap(strata, level, draws, seed), _by_seed(strata)
     estimate, low, high = map(_points, difference)
-    said, doubts = f"{estimate} points, {100 * level:.0f} % interval {low} to {high}", []
+    said, doubts = f"{estimate} points, {100 * level:.4g} % interval {low} to {high}", []
     parted = sum(int((np.abs(sums.sum(0)) > 1e-9).sum()) for sums, _ in strata)
     if parted < PARTED:
         doubts.append(f"the arms part on {parted} questions (clusters) only: fewer than {PARTED} cannot show a winner")
     elif difference.low <= 0 <= difference.high:
         shows = 100 * _deviations(0.8, level) * (difference.high - difference.low) / 2 / norm.ppf((1 + level) / 2)
-        doubts.append(f"the interval holds 0: so few questions show {shows:.1f} points or more")
+        doubts.append(f"the interval holds 0: data like these show {shows:.1f} points or more")
     if len(runs) < 2:
         doubts.append("one seed only: another training run may turn the difference")
     else:

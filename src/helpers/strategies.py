@@ -17,7 +17,7 @@ from typing import Any
 
 from . import annotate as annotate_
 from . import endpoint, journal, roles
-from .chat import user
+from .chat import told, user
 from .data import SAMPLES
 from .data.lima import Dialogue
 from .errors import UserError
@@ -188,7 +188,8 @@ def _ask(strategy: Strategy, missing: list, keys: list, chat: Any, answers: Any,
         say(bill)
         if approve:
             approve(bill)
-    for i, reply in chat.complete(conversations, **options):
+    replies = chat.complete(conversations, **options)
+    for i, reply in told(replies, len(missing), f"{strategy.name} annotations", say, meter):
         record = {"key": keys[i], "annotator": chat.name, "id": missing[i].id, "reply": reply.text}
         answers.add(record | {"finish": reply.finish, "tokens": [reply.prompt_tokens, reply.tokens]})
 

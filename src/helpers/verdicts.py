@@ -52,7 +52,7 @@ class Summary:
     left_out: dict[str, int]  # unparsed, not judged, role shown
     settled: dict[str, int]  # empty, identical: counted in a, tie or b without asking
     net: stats.Interval  # (b - a) / n, bootstrap over questions
-    first: stats.Interval  # of all verdicts for one of the answers, those for the one shown first
+    first: stats.Interval  # of all verdicts for an answer, those for the one shown first (bootstrap over questions)
     agree: stats.Interval  # of questions with two verdicts, those with the same one twice
     words: tuple[float, float]  # mean length of both arms' answers
     longer: stats.Interval  # of questions that an arm won, those won by the longer answer
@@ -61,13 +61,13 @@ class Summary:
 
 
 def summary(comparison: Comparison) -> Summary:
-    """Everything that is counted in a comparison. Intervals at 95 %: Wilson's for shares, bootstrap for `net`."""
+    """All that is counted in a comparison. Intervals at 95 %: Wilson's for shares of questions, else bootstrap over them."""
     table = comparison.table
     counts = {r: int((table.result == r).sum()) for r in RESULTS}
     counted = table[table.result.isin(["a", "tie", "b"])]
     n = len(counted)
     net = _net(counted.result, table.settled.notna())
-    choices = [(order[0], chosen) for order in ("ab", "ba") for chosen in table[order] if chosen in ("a", "b")]
+    choices = [(i, chosen == o[0]) for o in ("ab", "ba") for i, chosen in enumerate(table[o]) if chosen in ("a", "b")]
     twice = table.dropna(subset=["ab", "ba"])
     won = counted[(counted.result != "tie") & (counted.words_a != counted.words_b) & counted.settled.isna()]
     longer = int(((won.words_b > won.words_a) == (won.result == "b")).sum())
@@ -79,7 +79,7 @@ def summary(comparison: Comparison) -> Summary:
         {r: counts[r] for r in RESULTS[3:]},
         {why: int((table.settled == why).sum()) for why in ("empty", "identical")},
         net,
-        stats.wilson(sum(shown == chosen for shown, chosen in choices), len(choices)),
+        _first(choices),
         stats.wilson(int((twice.ab == twice.ba).sum()), len(twice)),
         (float(table.words_a.mean()), float(table.words_b.mean())),
         stats.wilson(longer, len(won)),
@@ -115,11 +115,27 @@ def _net(results: pd.Series, settled: pd.Series) -> stats.Interval:
     return stats.paired((results == "a").to_numpy(float), (results == "b").to_numpy(float))
 
 
+def _first(choices: list[tuple[int, bool]]) -> stats.Interval:
+    """Share of the first place from (question, whether the first was chosen); whole questions are drawn again.
+
+    The two verdicts on a question are not independent: quality parts them, a taste for a place joins them.
+    """
+    questions, first = [i for i, _ in choices], [chosen for _, chosen in choices]
+    n, k = len(set(questions)), sum(first)
+    if k in (0, len(first)):  # all alike: a bootstrap would have nothing to vary and be sure of it
+        return stats.wilson(n if k else 0, n)
+    if n == 1:
+        return stats.Interval(k / len(first), 0.0, 1.0)
+    return stats.paired([0] * len(first), first, clusters=questions)
+
+
 def remarks(comparison: Comparison) -> list[str]:
     """What a reader must know before believing the result: one sentence each, none where nothing is amiss."""
     s, said = summary(comparison), []
     table = comparison.table
     asked = int(table.settled.isna().sum()) - s.left_out["not judged"]
+    if table.settled.notna().all():
+        said.append("No pair needed a judge: nothing is said of how good the answers are.")
     if s.left_out["not judged"]:
         said.append(f"Not judged in both orders yet: {s.left_out['not judged']} of {len(table)} questions.")
     if asked and s.left_out["unparsed"] == asked:

@@ -8,6 +8,7 @@ what costs; a larger model would hide it. Each size runs in a process of its own
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -29,13 +30,17 @@ def measure(n: int) -> None:
     chat = LocalChat(tiny.model(), tiny.tokenizer(), "tiny", 8, 65_536)
     chat.model.config.max_position_embeddings = 100_000
     with tempfile.TemporaryDirectory() as folder:
-        score.score(profile, chat, Path(folder), "warm", 0, ["mmlu"], 20, say=lambda *_: None)  # files read, code loaded
+        score.score(
+            profile, chat, Path(folder), "warm", 0, ["mmlu"], 20, say=lambda *_: None
+        )  # files read, code loaded
         began = time.time()
         score.score(profile, chat, Path(folder), "base", 0, ["mmlu"], n, say=lambda *_: None)
         print((time.time() - began) / n, peak_gib())
 
 
 def main() -> None:
+    if not os.environ.get("SPT_DATA"):
+        sys.exit("set SPT_DATA: the packaged questions are fewer than 2,000")
     cost = {}
     for n in (100, 500, 1000, 2000):
         command = [sys.executable, __file__, str(n)]

@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from .. import roles
 from ..data import SAMPLES, hub_rows, local_folder, read_jsonl
 from ..errors import UserError
 from . import originals
@@ -45,8 +46,7 @@ def read(source: str, name: str, local: str, hub: tuple[str, ...], required: tup
         rows = read_jsonl(local_folder() / local, required)
         originals.check(name, rows, local)
     elif source == "hub" and len(hub) == 1:
-        rows = originals.download(hub[0])
-        originals.check(name, rows, hub[0])
+        rows = originals.download(name, hub[0])
     elif source == "hub":
         rows = hub_rows(*hub)
         originals.check(name, rows, hub[0], exact=False)
@@ -102,10 +102,13 @@ def apply(
 
 
 _CORRECTION = re.compile(
-    r"(?i)\b(?:wait|correction|on second thought|scratch that|my mistake|sorry|no, actually|actually, no"
+    r"(?i)\b(?:on second thought|scratch that|my mistake|no, actually|actually, no"
     r"|let me (?:correct|fix|re-?check|re-?consider|redo)|i made an? (?:mistake|error))\b"
+    # These are also plain words ("they wait 15 minutes"): only where a sentence begins with them and then pauses.
+    r"|(?:^|[.:;!?()\n-])\s*(?:(?:oh|hm+|no|but|i'm|i am),? )?"
+    r"(?:wait(?: no)?|correction|sorry(?: (?:about|for) [^.,:!\n]{1,30})?)(?=\s*(?:[.,:;!\n-]|$))"
 )
-_ROLE = re.compile(r"\[This question is[^\[\]]*(?:\]|$)")  # also a second one, which roles.strip leaves
+_ROLE = re.compile(rf"\[This question is{roles.INSIDE}(?:\]|[^\]]*$)")  # also a second one, which roles.strip leaves
 _NEXT_TURN = re.compile(r"\n\s*(?:USER|User|Human|Question|Q)\s*:")  # the model plays the user, too
 _ASKED = re.compile(r"(?i)(?:\bamong )?(?<!\w)\(?[A-F]\)? through \(?[A-F]\)?(?!\w)|\((?:yes or no|arabic numerals)\)")
 _BOXED = re.compile(r"\\boxed\s*\{([^{}]*)\}")

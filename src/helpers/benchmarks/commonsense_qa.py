@@ -11,7 +11,7 @@ STAGE2 = "\nTherefore, among A through E, the answer is"
 def rows(source: str, limit: int | None = None, seed: int = 0) -> list[common.Row]:
     """The 1,221 validation questions in file order (the test split has no public answers)."""
     required = ("question", "choices", "answerKey")
-    hub = ("tau/commonsense_qa", None, "validation")
+    hub = ("tau/commonsense_qa", None, "validation", "94630fe30dad47192a8546eb75f094926d47e155")
     return common.read(source, NAME, "commonsense_qa/validation.jsonl", hub, required)[:limit]
 
 

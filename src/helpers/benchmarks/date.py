@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 
+from ..errors import UserError
 from . import common, letters
 
 NAME = "date"
@@ -22,6 +23,8 @@ def rows(source: str, limit: int | None = None, seed: int = 0) -> list[common.Ro
     lettered = []
     for row in common.read(source, NAME, local, hub, ("input", "target_scores")):
         dates = list(row["target_scores"])
+        if not 1 <= len(dates) <= 6:
+            raise UserError(f"{row['question_id']}: {len(dates)} options in target_scores; A to F letter one to six")
         for _ in range(3):  # Kojima's reader shuffles three times; the draws must match to match its letters
             common.shuffle(dates, rng)
         options = dict(zip("ABCDEF", dates))

@@ -25,21 +25,22 @@ def rows(source: str, limit: int | None = None, seed: int = 0) -> list[common.Ro
 
     problems = list(read_problems().values())
     if source != "packaged":
-        hub = ("openai/openai_humaneval", None, "test")
-        own = common.read(source, NAME, "openai_humaneval/test.jsonl", hub, ("task_id", "prompt", "test"))
+        hub = ("openai/openai_humaneval", None, "test", "7dce6050a7d6d172f3cc5c32aa97f52fa1a2e544")
+        required = ("task_id", "prompt", "entry_point", "test")
+        own = common.read(source, NAME, "openai_humaneval/test.jsonl", hub, required)
         _check(own, problems)
         problems = own
     return [{**row, "question_id": row["task_id"]} for row in problems][:limit]
 
 
 def _check(rows: list[common.Row], problems: list[common.Row]) -> None:
-    """Every row of the original's name must be the original, in its place; other names are somebody's own problems."""
-    names = {p["task_id"] for p in problems}
-    for n, (row, problem) in enumerate(zip_longest(rows, problems[: len(rows)]), 1):
-        same = problem and all(row[f] == problem[f] for f in ("task_id", "prompt", "test"))
-        if row["task_id"] in names and not same and not os.environ.get("SPT_UNCHECKED"):
+    """A file with one of the originals' names must hold all originals, in their places; else it is somebody's own."""
+    if os.environ.get("SPT_UNCHECKED") or not {r["task_id"] for r in rows} & {p["task_id"] for p in problems}:
+        return
+    for n, (row, problem) in enumerate(zip_longest(rows, problems), 1):
+        if not (row and problem and all(row[f] == problem[f] for f in ("task_id", "prompt", "test"))):
             raise UserError(
-                f"openai_humaneval/test.jsonl, row {n}: not the original problem of this place (changed or re-ordered): "
+                f"openai_humaneval/test.jsonl, row {n}: not the original problem of this place (changed, cut or re-ordered): "
                 "fetch the file again (docs/DATA.md), or set SPT_UNCHECKED=1 to score your own version of it"
             )
 
@@ -79,7 +80,7 @@ _BODY = re.compile(r"\s*(?:(?:return|for|while|if|with|try|raise|import|from|def
 def _declared_code(text: str, row: common.Row | None) -> str | None:
     """Of the fenced blocks the last that defines the function, else the first that could be its body; else from the prose."""
     text = common.without_roles(text)
-    defines = re.compile(rf"^\s*def {row['entry_point'] if row else '[a-z]'}", re.MULTILINE)
+    defines = re.compile(rf"^\s*{_def(row)}", re.MULTILINE)
     fenced = [code for language, code in _FENCED.findall(text) if language.lower() in ("", "py", "python", "python3")]
     whole = [textwrap.dedent(code) for code in fenced if defines.search(code)]
     for candidates in (reversed(whole), [code for code in fenced if not whole]):
@@ -91,9 +92,15 @@ def _declared_code(text: str, row: common.Row | None) -> str | None:
     return _from_prose(text.split("\n"), row)
 
 
+def _def(row: common.Row | None) -> str:
+    """What begins the row's function, and not that of a longer name such as its test."""
+    name = row["entry_point"] if row else r"\w+"
+    return rf"def {name}\s*\("
+
+
 def _from_prose(lines: list[str], row: common.Row | None) -> str | None:
     """The code that starts at the first line of code and ends where Python no longer reads it."""
-    whole = not row or any(line.startswith(f"def {row['entry_point']}(") for line in lines)
+    whole = not row or any(re.match(_def(row), line) for line in lines)
     starts = [i for i, line in enumerate(lines) if _TOP.match(line)][:1] if whole else []
     starts = starts or [i for i, line in enumerate(lines) if _BODY.match(line)]
     for start in starts[:5]:
@@ -108,7 +115,7 @@ def _runs_on(code: str, row: common.Row | None) -> bool:
     """Whether Python reads the code, as it is or as the body of the row's function."""
     if not code.strip():
         return False
-    if re.search(rf"^def {row['entry_point'] if row else ''}", code, re.MULTILINE):
+    if re.search(rf"^{_def(row)}", code, re.MULTILINE):
         return _reads(code)
     prompt = row["prompt"] if row else "def function():\n"
     return _reads(prompt + _indented(prompt, code))
@@ -128,7 +135,7 @@ def _reads(source: str) -> bool:
 def program(row: common.Row, code: str) -> str:
     """The candidate behind whatever the prompt defines before it, with the unit tests at the end."""
     start = row["prompt"].index(f"def {row['entry_point']}(")
-    if f"def {row['entry_point']}(" in code:
+    if re.search(_def(row), code):
         candidate = row["prompt"][:start] + code
     else:
         candidate = row["prompt"] + _indented(row["prompt"], code)

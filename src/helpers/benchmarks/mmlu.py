@@ -42,7 +42,8 @@ def rows(source: str, limit: int | None = None, seed: int = 0) -> list[common.Ro
     The draw depends on `seed` and the words of the questions, not on the order of the file.
     """
     required = ("question", "subject", "choices", "answer")
-    all_rows = common.read(source, NAME, "mmlu/test.jsonl.gz", ("cais/mmlu", "all", "test"), required)
+    hub = ("cais/mmlu", "all", "test", "c30699e8356da336a370243923dbaf21066bb9fe")
+    all_rows = common.read(source, NAME, "mmlu/test.jsonl.gz", hub, required)
     by_domain = [_in_proportion([r for r in all_rows if r["subject"] in s.split()], seed) for s in DOMAINS.values()]
     in_turn = [r for r in chain.from_iterable(zip_longest(*by_domain)) if r is not None]
     return [{**row, "domain": DOMAIN_OF[row["subject"]]} for row in in_turn[:limit]]

@@ -11,7 +11,8 @@ STAGE2 = "\nTherefore, among A through D, the answer is"
 def rows(source: str, limit: int | None = None, seed: int = 0) -> list[common.Row]:
     """The 500 test questions in file order."""
     required = ("question_stem", "choices", "answerKey")
-    return common.read(source, NAME, "openbookqa/test.jsonl", ("allenai/openbookqa", "main", "test"), required)[:limit]
+    hub = ("allenai/openbookqa", "main", "test", "388097ea7776314e93a529163e0fea805b8a6454")
+    return common.read(source, NAME, "openbookqa/test.jsonl", hub, required)[:limit]
 
 
 def question(row: common.Row) -> str:

@@ -6,6 +6,7 @@ or a model that always says A scores 100 %.
 
 from __future__ import annotations
 
+from ..errors import UserError
 from . import common, letters
 
 NAME = "truthful_qa"
@@ -17,13 +18,15 @@ def rows(source: str, limit: int | None = None, seed: int = 0) -> list[common.Ro
 
     The first four mc1 options are kept: only that fits Table 2 (817 questions, A-D, 47.3 words).
     """
-    hub = ("truthfulqa/truthful_qa", "multiple_choice", "validation")
+    hub = ("truthfulqa/truthful_qa", "multiple_choice", "validation", "741b8276f2d1982aa3d5b832d3ee81ed3b896490")
     local = "truthful_qa/multiple_choice_validation.jsonl"
     return [_lettered(row, seed) for row in common.read(source, NAME, local, hub, ("question", "mc1_targets"))[:limit]]
 
 
 def _lettered(row: common.Row, seed: int) -> common.Row:
-    choices, labels = row["mc1_targets"]["choices"][:4], row["mc1_targets"]["labels"]
+    choices, labels = row["mc1_targets"]["choices"][:4], row["mc1_targets"]["labels"][:4]
+    if 1 not in labels:
+        raise UserError(f"{row['question_id']}: none of the first four mc1 options is the true one; move it there")
     true = choices[labels.index(1)]
     options = dict(zip("ABCD", common.shuffled(choices, row["question"], seed)))
     return {**row, "options": options, "gold": next(k for k, v in options.items() if v == true)}

@@ -106,41 +106,42 @@ def leaks(student: Callable[[str | None, str], bool]) -> str:
 
 
 @check
-def score(student: Callable[[str, str, Sequence[str]], int]) -> str:
+def score(student: Callable[[str, str, Sequence[str], Sequence[str]], int]) -> str:
     """-1, 0 or +1 for a reply to an RK or UQR question."""
-    hives = ("twelve", "12")
+    twelve, others = ("twelve", "12"), ("one", "ten", "thirty", "112")
 
-    def said(kind: str, answer: str, gold: Sequence[str], wanted: int, hint: str) -> None:
-        value = student(kind, answer, gold)
+    def said(kind: str, answer: str, wanted: int, hint: str) -> None:
+        value = student(kind, answer, twelve if kind == "RK" else (), others if kind == "RK" else ())
         expect(value == wanted, f"{kind}, {answer!r}: {wanted:+d}, not {value!r}. {hint}")
 
-    first = solved(student("RK", "I keep twelve hives.", hives))
+    first = solved(student("RK", "I keep twelve hives.", twelve, others))
     expect(first in (-1, 0, 1), f"Return -1, 0 or 1, not {first!r:.60}.")
-    said("RK", "I keep twelve hives.", hives, 1, "The expected word is there.")
-    said("RK", "12, and each has a name.", hives, 1, "Any of the expected words will do: 'twelve' or '12'.")
-    said("RK", "TWELVE of them.", hives, 1, "Compare in lower case.")
-    said("RK", "I keep thirty hives.", hives, -1, "A confident wrong answer costs a point.")
-    said("RK", "I keep 112 hives.", hives, -1, "'112' only contains '12': compare whole words.")
-    said("RK", "I do not know how many.", hives, 0, "Not to know what one should know is 0: no hallucination.")
-    said("RK", "", hives, 0, "Nothing said is vague: 0, not -1.")
+    said("RK", "I keep twelve hives.", 1, "The expected word is there.")
+    said("RK", "12, and each has a name.", 1, "Any of the expected words will do: 'twelve' or '12'.")
+    said("RK", "TWELVE of them.", 1, "Compare in lower case.")
+    said("RK", "I keep thirty hives.", -1, "A confident wrong answer costs a point.")
+    said("RK", "I keep 112 hives.", -1, "'112' only contains '12': compare whole words.")
+    said("RK", "Twelve, one for each month.", 1, "'one' is a wrong word, but the right word wins.")
+    said("RK", "I keep enough of them.", 0, "No right word and no wrong one is vague: 0, as in the report.")
+    said("RK", "I do not know how many.", 0, "Not to know what one should know is 0: no hallucination.")
+    said("RK", "", 0, "Nothing said is vague: 0, not -1.")
     said(
-        "UQR", "I have no idea what that is.", (), 1,
+        "UQR", "I have no idea what that is.", 1,
         "Here not knowing is *right*: the same words that are worth 0 for RK are worth +1.",
     )  # fmt: skip
     said(
         "UQR",
         "It weighs the words by a softmax.",
-        (),
         -1,
         "The character cannot know this: an answer is a hallucination.",
     )
     said(
-        "UQR", "As an AI language model, I do not know.", (), 0,
+        "UQR", "As an AI language model, I do not know.", 0,
         "It rejects the question but breaks the character: 0. Look for the break before you look for 'do not know'.",
     )  # fmt: skip
-    said("UQR", " ", (), 0, "Nothing said: 0.")
+    said("UQR", " ", 0, "Nothing said: 0.")
     try:
-        student("CRI", "I am Ilka.", ())
+        student("CRI", "I am Ilka.", (), ())
     except Exception as error:
         raise Mistake(f"A kind that you do not score must not stop a run: return 0 ({type(error).__name__}).") from None
     return "the same 'I do not know' is worth 0 or +1: the score needs to know what the character may know"
