@@ -15,7 +15,8 @@ course: $(READY) ## run all nine lessons (profile cpu) and write runs/cpu/index.
 
 test: $(READY) ## everything CI runs: style, unit tests, and every lesson for real
 	@$(BIN)/python -m ruff check src tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not lessons"
+	@$(BIN)/python -m pytest -m lessons
 
 lab: $(READY) ## open the lessons in JupyterLab
 	@$(BIN)/jupyter lab notebooks

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imported: no test may ask the hub
+if "PYTEST_XDIST_WORKER" in os.environ:  # one of several: a thread each, or they wait for one another
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 REAL_DATA = Path(os.environ.get("SPT_DATA") or Path(__file__).parents[2] / "shared" / "data")
 SETTINGS = ("SPT_DATA", "SPT_UNCHECKED", "SPT_UNSANDBOXED", "OPENAI_API_KEY", "OPENAI_BASE_URL")

@@ -139,13 +139,16 @@ def test_a_model_that_was_spread_is_saved_whole_and_loads_like_any(sharded, base
 
 
 def test_the_command_line_trains_on_all_processes(base, tmp_path):
-    """The cpu profile as it is: a batch of 2 is one dialogue for each of two processes."""
+    """A batch of 2 is one dialogue for each of two processes."""
+    changed = "profiles.PROFILES['cpu'] = replace(profiles.CPU, batch_size=2)"
+    imports = "from dataclasses import replace\nfrom helpers import __main__, profiles"
+    (tmp_path / "twos.py").write_text(f"{imports}\n{changed}\nraise SystemExit(__main__.main())\n")
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(r) + "\n" for r in ROWS))
     command = ["finetune", "--arm", "role", "--model", base, "--rows", "rows.jsonl", "--out", "models/role-seed0"]
-    printed = launch("MULTI_GPU", tmp_path, "-m", "helpers", *command)
+    printed = launch("MULTI_GPU", tmp_path, "twos.py", *command)
     assert printed.count("a batch of 2: 1 dialogues x 1 passes x 2 device(s)") == 1
     manifest = json.loads((tmp_path / "models" / "role-seed0" / "manifest.json").read_text())
-    assert manifest["devices"] == 2 and manifest["steps"] == 24 and len(manifest["losses"]) == 24
+    assert manifest["devices"] == 2 and manifest["steps"] == len(manifest["losses"]) == profiles.CPU.max_steps
     assert manifest["losses"][-1] < manifest["losses"][0]
     assert [p.name for p in (tmp_path / "models").iterdir()] == ["role-seed0"]
 

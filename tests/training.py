@@ -28,7 +28,7 @@ def one_thread() -> Iterator[None]:
 
 def settings(base: Path, **changes) -> profiles.Profile:
     """Three steps of two rows each, no dropout: short, and without chance."""
-    known = {"model": str(base), "max_steps": 3, "learning_rate": 1e-3, "attention_dropout": 0.0}
+    known = {"model": str(base), "batch_size": 2, "max_steps": 3, "learning_rate": 1e-3, "attention_dropout": 0.0}
     return profiles.get("cpu", **(known | changes))
 
 

@@ -117,12 +117,12 @@ CPU = Profile(
     device="cpu",
     dtype="float32",
     source="packaged",
-    learning_rate=1.5e-4,
-    batch_size=2,
-    device_batch_size=1,  # rows of one: no padding
+    learning_rate=2e-4,
+    batch_size=1,
+    device_batch_size=1,
     epochs=1.0,
-    max_steps=24,
-    checkpoint_steps=16,  # one, after two thirds: it takes as much disk as three models
+    max_steps=32,
+    checkpoint_steps=20,  # one, after two thirds: it takes as much disk as three models
     max_tokens=1024,
     seeds=(0,),
     questions={
@@ -133,7 +133,7 @@ CPU = Profile(
     stage2_tokens=8,
     generation_batch=64,
     generation_tokens=16_384,  # 0.8 GB for SmolLM2 in float32
-    experiment={"max_steps": 12},
+    experiment={"max_steps": 12, "batch_size": 2, "device_batch_size": 2, "learning_rate": 1.5e-4},
     openings_only=True,
     designs=(0, 1, 8),  # no prompt, a prompt without a role, the choice of the paper
     design_questions={
@@ -147,8 +147,8 @@ CPU = Profile(
     },
     deviations=(
         "SmolLM2-135M-Instruct instead of a 7B base model: it fits a laptop and needs no model hub",
-        "24 steps of 2 dialogues (48 of the 120) at learning rate 1.5e-4 instead of 4 epochs of 64 at 1e-5: "
-        "a small model learns the form in minutes when the step is larger",
+        "32 steps of 1 dialogue (32 of the 120) at learning rate 2e-4 instead of 4 epochs of 64 at 1e-5: "
+        "a small model learns the form in minutes when steps are many and large",
         "answers of at most 64 tokens in stage 1: long reasoning is cut, for every arm alike",
         "70 MMLU questions, 4 of HumanEval and a dozen of each other benchmark: enough to see the machinery, not the effect",
         "one seed instead of four: nothing here shows how much seeds differ",
