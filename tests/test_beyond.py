@@ -23,7 +23,13 @@ from helpers.run import REFERENCE
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 ASK = ["openbookqa"]
-SHORT = {"lora": profiles.Lora(rank=2, alpha=4, dropout=0.0), "batch_size": 5, "device_batch_size": 1, "learning_rate": 1e-2, "max_steps": 1}
+SHORT = {
+    "lora": profiles.Lora(rank=2, alpha=4, dropout=0.0),
+    "batch_size": 5,
+    "device_batch_size": 1,
+    "learning_rate": 1e-2,
+    "max_steps": 1,
+}
 SHORT |= {"checkpoint_steps": 1000, "questions": {"openbookqa": 2}}
 quiet = {"say": lambda *_: None}
 

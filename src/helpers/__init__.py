@@ -8,7 +8,7 @@ import warnings
 # Threads of PyTorch that wait must sleep, not spin for long: with a browser or a second kernel beside it, a spinning
 # one loses half its speed. Read when torch is first imported, so it is set before anything else.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # some microseconds (Linux): the next operation is often that near
+os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # some microseconds (Linux): the next operation is often that near
 # Lessons print plain lines; that a progress bar cannot be a widget is no news to a student.
 warnings.filterwarnings("ignore", message="IProgress not found")
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")  # peft still reads it
