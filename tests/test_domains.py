@@ -46,6 +46,14 @@ def test_questions_that_a_second_seed_lacks_are_told():
     assert not any("left out" in s for s in domains.cannot_say(domains.in_both(whole), answers=whole))
 
 
+def test_a_domain_on_whose_questions_the_arms_agree_is_named():
+    alike, apart = {f"h{q}": q % 2 for q in range(40)}, {f"l{q}": q % 2 for q in range(40)}
+    parts = [lines(arm, 0, alike, "history") for arm in domains.ARMS]
+    parts += [lines("lima", 0, apart, "law"), lines("role", 0, apart | {"l0": 1}, "law")]
+    said = domains.cannot_say(pd.concat(parts))
+    assert "no question of history parts the arms: a difference of 0 without a bar is no certainty" in said
+
+
 def test_no_questions_give_no_share():
     assert domains.share_of_questions(0.0, 0)[1:] == (0, 1) and pd.isna(domains.share_of_questions(0.0, 0).estimate)
 

@@ -152,7 +152,11 @@ def cannot_say(pairs: pd.DataFrame, arms: Sequence[str] = ARMS, answers: pd.Data
             )
         elif unparsed >= 0.2:
             found.append(f"{unparsed:.0%} of the replies of {NAMES[arm]} could not be read and count as wrong")
-    by_arm = grids(pairs, arms)
-    if by_arm[arms[0]].mean().equals(by_arm[arms[1]].mean()):
+    first, second = (grid.mean() for grid in grids(pairs, arms).values())
+    domain = pairs.drop_duplicates("question_id").set_index("question_id").group
+    alike = [name for name, change in (second - first).groupby(domain, sort=False) if not change.any()]
+    if first.equals(second):
         found.append("the arms are right on the same questions: these cannot tell them apart")
+    elif alike:
+        found.append(f"no question of {', '.join(alike)} parts the arms: a difference of 0 without a bar is no certainty")
     return found
