@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imported: no test may ask the hub
 if "PYTEST_XDIST_WORKER" in os.environ:  # one of several: a thread each, or they wait for one another
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background jobs begin so; Ctrl-C is tested here
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REAL_DATA = Path(os.environ.get("SPT_DATA") or Path(__file__).parents[2] / "shared" / "data")
 SETTINGS = ("SPT_DATA", "SPT_UNCHECKED", "SPT_UNSANDBOXED", "OPENAI_API_KEY", "OPENAI_BASE_URL")

@@ -158,5 +158,7 @@ def cannot_say(pairs: pd.DataFrame, arms: Sequence[str] = ARMS, answers: pd.Data
     if first.equals(second):
         found.append("the arms are right on the same questions: these cannot tell them apart")
     elif alike:
-        found.append(f"no question of {', '.join(alike)} parts the arms: a difference of 0 without a bar is no certainty")
+        found.append(
+            f"no question of {', '.join(alike)} parts the arms: a difference of 0 without a bar is no certainty"
+        )
     return found
