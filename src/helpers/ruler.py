@@ -93,9 +93,13 @@ def readings(replies: pd.DataFrame, rows: dict[str, list[dict[str, Any]]]) -> pd
 
 
 def ask_again(
-    profile: Profile, few: Asked, dtype: str, sizes: Sequence[int] = (1, 16), tokens: int = 24, then_tokens: int = 8
+    profile: Profile, few: Asked, dtype: str, sizes: Sequence[int] = (1, 16), tokens: int = 16, then_tokens: int = 6
 ) -> dict[tuple[str, int], list[Completion]]:
-    """(dtype, batch size) -> the replies of the profile's model to a few questions, loaded in this number format."""
+    """(dtype, batch size) -> the replies of the profile's model to a few questions, loaded in this number format.
+
+    `tokens`: generated in stage 1, at most, and never more than the profile's limit.
+    """
+    tokens = min(tokens, profile.stage1_tokens)
     model, tokenizer = models.load(profile, dtype=dtype)
     conversations = [user(benchmarks.get(name).question(row)) for name, row in few]
     triggers = [benchmarks.get(name).STAGE2 for name, _ in few]
