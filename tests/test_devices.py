@@ -128,8 +128,8 @@ def test_one_process_speaks_and_writes(request, kind):
     names = [p.name for p in folder.iterdir() if p.is_dir()]
     assert set(names) <= set(RECIPES) and len(names) >= 2  # no work folder, no lock, nothing half-made
     assert printed.count("memory plan, fp32 on each of 2 devices") == len(names)
-    assert printed.count("a batch of 4: 1 dialogues x 2 passes x 2 device(s)") == len(names) - 1
-    assert printed.count("a batch of 4: 2 dialogues x 1 passes x 2 device(s)") == 1
+    assert printed.count("a batch of 4 = 1 x 2 x 2 ") == len(names) - 1
+    assert printed.count("a batch of 4 = 2 x 1 x 2 ") == 1
     assert printed.count("  step   6/6  ") == len(names)
 
 
@@ -146,7 +146,7 @@ def test_the_command_line_trains_on_all_processes(base, tmp_path):
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(r) + "\n" for r in ROWS))
     command = ["finetune", "--arm", "role", "--model", base, "--rows", "rows.jsonl", "--out", "models/role-seed0"]
     printed = launch("MULTI_GPU", tmp_path, "twos.py", *command)
-    assert printed.count("a batch of 2: 1 dialogues x 1 passes x 2 device(s)") == 1
+    assert printed.count("a batch of 2 = 1 x 1 x 2 ") == 1
     manifest = json.loads((tmp_path / "models" / "role-seed0" / "manifest.json").read_text())
     assert manifest["devices"] == 2 and manifest["steps"] == len(manifest["losses"]) == profiles.CPU.max_steps
     assert manifest["losses"][-1] < manifest["losses"][0]

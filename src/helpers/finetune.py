@@ -141,7 +141,7 @@ def _finetune(
     plan = memory.choose(profile, memory.sizes(models.config(profile)), memory.available(profile), devices)
     say(plan)
     say(
-        f"a batch of {profile.batch_size}: {profile.device_batch_size} dialogues x {steps_each} passes x {devices} device(s)"
+        f"a batch of {profile.batch_size} = {profile.device_batch_size} x {steps_each} x {devices} (dialogues per device x passes x devices)"
     )
     model, tokenizer = _trainable(profile, plan.precision)
     encoded, left_out = encode_rows(rows, tokenizer, arm, profile.max_tokens, profile.design)
