@@ -1,13 +1,11 @@
 """LocalChat: right first, whatever the batch."""
 
 import re
-from types import SimpleNamespace
 
 import pytest
 import tiny
 import torch
 
-from helpers import models
 from helpers.chat import LocalChat, frame, user
 from helpers.errors import UserError
 
@@ -208,49 +206,3 @@ def test_finish_says_whether_the_limit_cut_the_answer():
     answers = [c for _, c in chat.complete(CONVERSATIONS, 40)]
     assert {a.finish for a in answers} <= {"stop", "length"}
     assert all((a.tokens == 40) == (a.finish == "length") for a in answers)
-
-
-# --- packed weights -------------------------------------------------------------------------------
-
-
-def test_packed_weights_multiply_as_the_plain_ones_and_only_while_answers_are_written():
-    model = tiny.model(seed=2)
-    model.lm_head.bias = torch.nn.Parameter(torch.linspace(-1, 1, model.lm_head.out_features))
-    ids = torch.arange(3, 23)[None]
-    with torch.inference_mode():
-        plain = model(ids).logits
-        with models.packed(model):
-            assert "forward" in vars(model.lm_head)
-            assert torch.allclose(model(ids).logits, plain, atol=1e-5)
-            with models.packed(model):  # a second conversation at the same time
-                pass
-            assert "forward" in vars(model.lm_head)
-    assert not any("forward" in vars(module) for module in model.modules())
-    replies = LocalChat(model, tiny.tokenizer(), "tiny").complete(CONVERSATIONS, 5)
-    next(replies)
-    assert "forward" in vars(model.lm_head)
-    replies.close()  # as after Ctrl-C
-    assert "forward" not in vars(model.lm_head)
-
-
-def test_weights_that_changed_since_are_the_ones_that_answer():
-    model, tokenizer = tiny.model(seed=2), tiny.tokenizer()
-    before = dict(LocalChat(model, tokenizer, "tiny").complete(CONVERSATIONS, 8))
-    with torch.no_grad():
-        model.lm_head.weight.copy_(tiny.model(seed=4).lm_head.weight)
-    after = dict(LocalChat(model, tokenizer, "tiny").complete(CONVERSATIONS, 8))
-    assert [after[i].text for i in after] != [before[i].text for i in after]
-    assert after[0].text == by_hand(model, tokenizer, frame(CONVERSATIONS[0]), 8)[1].strip()
-
-
-@pytest.mark.parametrize("why", ["bfloat16", "no room", "another processor"])
-def test_where_packing_does_not_suit_nothing_changes(why, monkeypatch):
-    model = tiny.model()
-    if why == "bfloat16":
-        model = model.to(torch.bfloat16)
-    elif why == "no room":
-        monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1000))
-    else:
-        monkeypatch.setattr("platform.machine", lambda: "arm64")
-    with models.packed(model):
-        assert not any("forward" in vars(module) for module in model.modules())

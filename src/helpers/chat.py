@@ -23,7 +23,7 @@ from functools import cached_property
 from queue import SimpleQueue
 from typing import Any
 
-from . import endpoint, models
+from . import endpoint
 from .errors import UserError
 from .roles import SYSTEM
 
@@ -120,13 +120,6 @@ class LocalChat:
         if not waiting:
             return
         self._check_attention(len(waiting[0].prompt) + room)
-        with models.packed(self.model):
-            yield from self._answers(waiting, room, then, then_tokens)
-
-    def _answers(
-        self, waiting: deque[_Row], room: int, then: Continue | None, then_tokens: int
-    ) -> Iterator[tuple[int, Completion]]:
-        """The loop of `complete`: every row that waits comes in, is read, writes and leaves. `room`: positions to write."""
         from .slots import Slots  # torch is loaded by who needs it
 
         slots, eos = Slots(self.model), _end_tokens(self.model, self.tokenizer)

