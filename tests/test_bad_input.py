@@ -140,7 +140,10 @@ def test_a_domain_of_three_questions_is_named_and_drawn(lesson):
     assert space["by_domain"].n["chemistry"] == 3
     drawn = pd.read_csv(space["run"].folder / "figures" / "mmlu_domains.csv", index_col=0)
     assert drawn.n["chemistry"] == 3 and len(drawn) == 10
-    text, _, _ = lesson("05", answers[~answers.question_id.isin(chemistry[2:])], DOMAIN="chemistry")
+    two = answers[
+        ~answers.question_id.isin(chemistry[2:])
+    ]  # with three, another domain may have as few well-formed roles
+    text, _, _ = lesson("05", two, DOMAIN="chemistry")
     assert "the fewest: chemistry, 2" in text and "chemistry, 2 roles" in text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -120,6 +121,9 @@ def test_in_float32_a_batch_changes_no_reply_and_replies_come_in_the_order_of_th
     few = [(name, row) for name in ("mmlu", "gsm8k", "humaneval") for row in benchmarks.get(name).rows("packaged", 3)]
     same = ruler.ask_again(profile, few, "float32", (1, 4, 16), tokens=8, then_tokens=4)
     assert list(same) == [("float32", 1), ("float32", 4), ("float32", 16)]
+    assert max(c.tokens for c in same["float32", 1]) == 8
+    short = ruler.ask_again(replace(profile, stage1_tokens=3), few, "float32", (4,))
+    assert max(c.tokens for c in short["float32", 4]) == 3  # a profile's limit is never passed
     for other in (4, 16):
         assert ruler.flips(few, same["float32", 1], same["float32", other])["other text"] == 0
     longest = max(few, key=lambda asked: len(benchmarks.get(asked[0]).question(asked[1])))

@@ -4,8 +4,9 @@
     SPT_DATA=... python tests/perf/lm_eval_throughput.py [questions]
 
 Both answer real MMLU questions in two stages. The harness gets the prompt of stage 2 as a new request, as its tasks
-do, and stops there at the first line end, where LocalChat waits for a line with something in it: answers are compared up to
-the first line end. Its batch size is the fastest of 8, 16 and 32 on an eighth of the questions; then batch 1, its default, on the same eighth.
+do, and stops there at the first line end, where LocalChat waits for a line with something in it: answers are compared
+up to the first line end. Its batch size is the fastest of 8, 16 and 32 on an eighth of the questions; then batch 1, its
+default, on the same eighth.
 """
 
 from __future__ import annotations
