@@ -6,7 +6,7 @@ import pytest
 import tiny
 import torch
 
-from helpers.chat import LocalChat, frame, user
+from helpers.chat import LocalChat, frame, told, user
 from helpers.errors import UserError
 
 QUESTIONS = [
@@ -206,3 +206,14 @@ def test_finish_says_whether_the_limit_cut_the_answer():
     answers = [c for _, c in chat.complete(CONVERSATIONS, 40)]
     assert {a.finish for a in answers} <= {"stop", "length"}
     assert all((a.tokens == 40) == (a.finish == "length") for a in answers)
+
+
+@pytest.mark.parametrize(("n", "first"), [(8, 2), (200, 32)], ids=["a quarter of few", "32 of many"])
+def test_the_time_left_is_told_once_there_are_answers_to_tell_it_from(monkeypatch, n, first):
+    clock = iter(range(0, 10 * (n + 2), 10))
+    monkeypatch.setattr("helpers.chat.time.monotonic", lambda: next(clock))
+    lines = []
+    assert list(told(iter(range(n)), n, "questions", lines.append)) == list(range(n))
+    assert not any("left" in line for line in lines[: first - 1])
+    assert lines[first - 1] == f"  {first} of {n} questions, 0.1/s, {10 * (n - first)} s left"
+    assert len(lines) == n and all("left" in line for line in lines[first - 1 : -1]) and "left" not in lines[-1]

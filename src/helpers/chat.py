@@ -31,6 +31,7 @@ NEW_TURN = re.compile(r"(?P<cut>\nUSER:)")  # a model that was not tuned goes on
 LINE_END = re.compile(r"[^\W_][^\n]*(?P<cut>\n)")  # a line with something in it is a whole answer of stage 2
 TRIGGER = 64  # positions kept free for the text that starts stage 2
 READ_TOKENS = 4096  # of prompts that are read in one go
+ENOUGH = 32  # answers that tell how long the others will take
 LONGEST_WAIT = 600.0  # seconds; a server that wants more is told to the user instead
 
 Messages = list[dict[str, str]]  # [{"role": "user" | "assistant", "content": ...}, ...]; the last one is the user's
@@ -235,14 +236,18 @@ class _Row:
 def told(
     replies: Iterable[tuple[int, Completion]], n: int, what: str, say: Callable, meter: endpoint.Meter | None = None
 ) -> Iterator[tuple[int, Completion]]:
-    """The replies, with a line every few seconds: how many of `n`, how fast, the time left, and what they cost so far."""
+    """The replies, with a line every few seconds: how many of `n`, how fast, the time left, and what they cost so far.
+
+    The first of a batch comes when most of the batch is nearly done: of the time left it says nothing yet.
+    """
     began = said = time.monotonic()
     for done, reply in enumerate(replies, 1):
         yield reply  # first kept by whoever asked, then counted
         now = time.monotonic()
         if now - said > 5 or done == n:
             said, rate = now, done / max(now - began, 1e-9)
-            left = f", {(n - done) / rate:.0f} s left" if done < n else ""
+            known = min(ENOUGH, n / 4) <= done < n
+            left = f", {(n - done) / rate:.0f} s left" if known else ""
             spent = f", {meter.spent:.4f} USD" if meter and meter.spent else ""
             say(f"  {done:,} of {n:,} {what}, {rate:.1f}/s{left}{spent}")
 
