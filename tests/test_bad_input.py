@@ -158,7 +158,7 @@ def test_a_single_domain_is_enough_to_go_on(lesson):
 @pytest.mark.parametrize("role", [None, "[This question is a math problem"], ids=["empty role list", "all malformed"])
 def test_no_readable_role_is_told_and_every_picture_is_still_drawn(lesson, role):
     text, space, numbers = lesson("05", reference().assign(role=role))
-    assert THIS in text and "not one well-formed role prompt in 134 answers" in text
+    assert THIS in text and "not one well-formed role prompt in 122 answers" in text
     assert "no well-formed role, so nothing to judge" in text and "too few benchmarks to say" in text
     assert numbers["distinct_nouns"] == 0 and numbers["well_formed_role"] == 0
     assert numbers["missing" if role is None else "malformed"] == 1

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import tiny
 import torch
 import training
-from transformers import MistralConfig
+from transformers import LlamaConfig, MistralConfig
 
 from helpers import memory, models, profiles
 from helpers.errors import UserError
@@ -22,6 +24,19 @@ LORA = profiles.Lora(rank=4, alpha=8, dropout=0.0)
 @pytest.fixture(scope="module")
 def mistral():
     return memory.sizes(MistralConfig())
+
+
+# --- the laptop -----------------------------------------------------------------------------------------
+
+
+def test_every_training_of_the_lessons_fits_the_free_memory_that_the_readme_asks_for():
+    smollm2 = LlamaConfig(
+        hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9, num_key_value_heads=3,
+        vocab_size=49_152, tie_word_embeddings=True,
+    )  # fmt: skip
+    cpu = profiles.get("cpu")
+    for settings in (cpu, cpu.for_experiments(), replace(cpu.for_experiments(), **cpu.beyond)):
+        assert memory.choose(settings, memory.sizes(smollm2), 6e9 / GIB).total > 2
 
 
 # --- the paper's machine --------------------------------------------------------------------------------
