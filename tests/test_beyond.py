@@ -30,7 +30,7 @@ SHORT = {
     "learning_rate": 1e-2,
     "max_steps": 1,
 }
-SHORT |= {"checkpoint_steps": 1000, "questions": {"openbookqa": 2}}
+SHORT |= {"max_tokens": 2048, "checkpoint_steps": 1000, "questions": {"openbookqa": 2}}
 quiet = {"say": lambda *_: None}
 
 
