@@ -287,7 +287,7 @@ def test_stage_2_continues_the_very_text_of_stage_1(monkeypatch, tmp_path):
     question = openbook(1)[0]
     assert one["prompt"] == records[0]["prompt"] == frame(user(question))
     assert two["prompt"] == frame(user(question)) + " Well,\n   it depends. " + TRIGGER
-    assert (one["max_tokens"], one["temperature"], one["stop"]) == (profiles.get("cpu").stage1_tokens, 0, ["\nUSER:"])
+    assert (one["max_tokens"], one["temperature"], one["stop"]) == (settings.stage1_tokens, 0, ["\nUSER:"])
     assert (two["max_tokens"], two["temperature"]) == (8, 0) and "stop" not in two
     assert records[0]["stage1"] == "Well,\n   it depends." and records[0]["stage2"] == ":\n\n (C) it is."
     assert records[0]["finish"] == "stop"  # it came to its own end, then went on as the user
