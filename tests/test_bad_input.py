@@ -140,9 +140,8 @@ def test_a_domain_of_three_questions_is_named_and_drawn(lesson):
     assert space["by_domain"].n["chemistry"] == 3
     drawn = pd.read_csv(space["run"].folder / "figures" / "mmlu_domains.csv", index_col=0)
     assert drawn.n["chemistry"] == 3 and len(drawn) == 10
-    two = answers[
-        ~answers.question_id.isin(chemistry[2:])
-    ]  # with three, another domain may have as few well-formed roles
+    # with three, another domain may have as few well-formed roles
+    two = answers[~answers.question_id.isin(chemistry[2:])]
     text, _, _ = lesson("05", two, DOMAIN="chemistry")
     assert "the fewest: chemistry, 2" in text and "chemistry, 2 roles" in text
 
@@ -158,7 +157,8 @@ def test_a_single_domain_is_enough_to_go_on(lesson):
 @pytest.mark.parametrize("role", [None, "[This question is a math problem"], ids=["empty role list", "all malformed"])
 def test_no_readable_role_is_told_and_every_picture_is_still_drawn(lesson, role):
     text, space, numbers = lesson("05", reference().assign(role=role))
-    assert THIS in text and "not one well-formed role prompt in 122 answers" in text
+    asked = (reference().arm == "role").sum()
+    assert THIS in text and f"not one well-formed role prompt in {asked} answers" in text
     assert "no well-formed role, so nothing to judge" in text and "too few benchmarks to say" in text
     assert numbers["distinct_nouns"] == 0 and numbers["well_formed_role"] == 0
     assert numbers["missing" if role is None else "malformed"] == 1
