@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 import tiny
@@ -21,6 +23,12 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 bitsandbytes = pytest.importorskip("bitsandbytes", reason="QLoRA needs bitsandbytes: pip install -e .[qlora]")
 
 LORA = profiles.Lora(rank=8, alpha=16, dropout=0.05)
+
+
+def test_loading_what_trains_prints_nothing():
+    """On processors with bfloat16 bitsandbytes recommends a package; a lesson's first cell would show it."""
+    done = subprocess.run([sys.executable, "-c", "import helpers.trainer"], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 
@@ -12,6 +13,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # some microseconds (Linux): th
 # Lessons print plain lines; that a progress bar cannot be a widget is no news to a student.
 warnings.filterwarnings("ignore", message="IProgress not found")
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")  # peft still reads it
+# On processors with bfloat16 it recommends a package that fetches kernels from the hub; NF4 works without.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 __version__ = "0.1.0"
 
