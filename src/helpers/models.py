@@ -165,6 +165,11 @@ def load(profile: Profile, name: str | None = None, dtype: str | None = None) ->
             from peft import PeftModel
 
             model = PeftModel.from_pretrained(model, where)
+    if profile.quantized and profile.device == "cpu":
+        # Where a processor has bfloat16, bitsandbytes would answer in it whatever the compute dtype says.
+        for module in model.modules():
+            if hasattr(module, "support_avx512bf16_for_cpu"):
+                module.support_avx512bf16_for_cpu = False
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return model.eval(), tokenizer
