@@ -201,12 +201,15 @@ def test_the_alternative_text_of_a_picture_is_made_from_its_numbers(full):
     images = {a["src"]: a for a in written(full).all("img")}
     assert set(images) == {"figures/benchmarks.png", "figures/dropout_ramp.png"}
     alt = images["figures/benchmarks.png"]["alt"]
-    assert alt.startswith("Eight benchmarks. 24 values") and "mmlu: role 0.5" in alt
+    assert alt.startswith("Eight benchmarks. 24 values") and "mmlu: base 0.25, lima 0.25, role 0.5;" in alt
     path = full.folder / "figures" / "benchmarks.csv"
     path.write_text(path.read_text().replace("mmlu,role,0.5", "mmlu,role,0.75"))
-    assert "mmlu: role 0.75" in {a["src"]: a for a in written(full).all("img")}["figures/benchmarks.png"]["alt"]
+    assert "lima 0.25, role 0.75;" in {a["src"]: a for a in written(full).all("img")}["figures/benchmarks.png"]["alt"]
     for image in images.values():
         assert int(image["width"]) > 300 and int(image["height"]) > 100  # so that nothing jumps while it loads
+
+
+MANY = "group,noun,count\n" + "".join(f"law,noun{k},{k}\n" for k in range(1, 26))
 
 
 @pytest.mark.parametrize(
@@ -214,8 +217,10 @@ def test_the_alternative_text_of_a_picture_is_made_from_its_numbers(full):
     [
         ("domain,n,lima,lima_low\nlaw,9,0.25,0.1\nmath,8,0.5,0.3\n", "2 values; lima from 0.25 (law) to 0.5 (math)."),
         ("step,lima,role\n1,3.5,3\n2,3.25,1\n", "2 rows; lima from 3.25 (step 2) to 3.5 (step 1); role from 1 (step 2) to 3"),
-        ("group,noun,count\nlaw,lawyer,4\nlaw,judge,1\nart,painter,2\n", "highest count by group: law: lawyer 4, art: painter 2."),
-        ("group,noun,count\nlaw,,\nart,painter,2\nart,poet,1\n", "highest count by group: art: painter 2."),
+        ("group,noun,count\nlaw,lawyer,4\nlaw,judge,1\nart,painter,2\n", "count by group: law: lawyer 4, judge 1; art: painter 2."),
+        ("group,noun,count\nlaw,,\nart,painter,2\nart,poet,1\n", "count by group: art: painter 2, poet 1."),
+        (MANY, "25 values; highest count by group: law: noun25 25."),
+        (",,fp32,bf16\nmoved,lr 1,1,0.5\nmoved,lr 2,1,1\n", "2 rows; fp32, bf16: moved: lr 1 (1, 0.5), lr 2 (1, 1)."),
         (",task,kind,gain,theirs\n1,date,single,2,\n4,mmlu,multi,3,\n", "2 values; gain from 2 (date) to 3 (mmlu)."),
         ("design,wording,formed\n0,(none),0.5\n8,[...],1\n", "2 values; formed from 0.5 (design 0) to 1 (design 8)."),
         ("arm,share\nlima,0.5\nrole,0.5\n", "share 0.5 throughout."),
@@ -223,7 +228,7 @@ def test_the_alternative_text_of_a_picture_is_made_from_its_numbers(full):
         ("arm,share\nlima,\n", "1 row."),
         ("arm,share\n", ""),
     ],
-    ids=["domains", "curve", "words", "no word", "kinds", "designs", "level", "a gap", "only gaps", "empty"],
+    ids=["domains", "curve", "words", "no word", "many words", "two columns", "kinds", "designs", "level", "a gap", "only gaps", "empty"],
 )  # fmt: skip
 def test_a_table_is_put_into_words(table, words, tmp_path):
     (tmp_path / "figures").mkdir()

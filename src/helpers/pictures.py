@@ -124,12 +124,13 @@ def numbers(folder: Path, name: str) -> pd.DataFrame | None:
     return None
 
 
+FEW = 24  # numbers that an alternative text says one by one
 SIDE = ("n", "seed", "seeds", "correct", "random", "p")  # columns that stand beside a result and are none
 NAMES = ("step", "layer", "design", "dialogues")  # columns that name a line, although they are numbers
 
 
 def describe(table: pd.DataFrame | None) -> str:
-    """What a picture's table holds, in words: of its first measured columns the smallest and the largest value."""
+    """What a picture's table holds, in words: all values where they are few, else the extremes of its first columns."""
     if table is None or table.empty:
         return ""
     named = {c: f"{c} " + table[c].map(_shown) for c in table.columns.intersection(NAMES)}
@@ -142,9 +143,14 @@ def describe(table: pd.DataFrame | None) -> str:
     if len(names) > 1 and measured and table[names[0]].duplicated().any():  # nouns by domain: the first of each
         first, second = names[:2]
         known = table.dropna(subset=[first, measured[0]])
+        by = f" by {first}" if first else ""
+        if len(known) <= FEW and not known.duplicated([first, second]).any():
+            told = measured if len(known) * len(measured) <= FEW else measured[:1]
+            each = [f"{a}: {_pairs(part[second], part[told])}" for a, part in known.groupby(first, sort=False)]
+            return f"{parts[0]}; {', '.join(told)}{by}: {'; '.join(each)}.".replace("_", " ")
         top = known.loc[known.groupby(first, sort=False)[measured[0]].idxmax()]
         each = ", ".join(f"{a}: {b} {_shown(v)}" for a, b, v in top[[first, second, measured[0]]].values)
-        return f"{parts[0]}; highest {measured[0]} by {first}: {each}.".replace("_", " ")
+        return f"{parts[0]}; highest {measured[0]}{by}: {each}.".replace("_", " ")
     for column in measured[:4]:
         values = table[column].dropna()
         least, most = values.idxmin(), values.idxmax()
@@ -154,6 +160,13 @@ def describe(table: pd.DataFrame | None) -> str:
         low, high = (f"{_shown(values[i])} ({labels[i]})" if labels[i] else _shown(values[i]) for i in (least, most))
         parts.append(f"{column} from {low} to {high}")
     return f"{'; '.join(parts).replace('_', ' ')}."
+
+
+def _pairs(names: pd.Series, values: pd.DataFrame) -> str:
+    """'bar 0.5, rod 1' for one column of values, 'bar (0.5, 2), rod (1, 3)' for more."""
+    one = values.shape[1] == 1
+    said = [", ".join(map(_shown, row)) for row in values.values]
+    return ", ".join(f"{name} {text}" if one else f"{name} ({text})" for name, text in zip(names, said))
 
 
 def _shown(value: Any) -> str:
