@@ -61,7 +61,7 @@ def run_lessons(
     minutes, peak = {}, 0.0
     for n, notebook in enumerate(notebooks, 1):
         started = time.time()
-        with Progress(f"[{n}/{len(notebooks)}] {notebook.stem}", notebook, say) as progress:
+        with Progress(f"[{n}/{len(notebooks)}] {notebook.stem}", say) as progress:
             execute(notebook, this, progress)
         peak = max(peak, progress.peak_gib)
         minutes[notebook.stem] = round((time.time() - started) / 60, 2)
@@ -129,6 +129,8 @@ def _engine(progress: Progress | None) -> str:
         @classmethod
         def execute_managed_notebook(cls, nb_man, kernel_name, **kwargs):
             start = nb_man.cell_start
+            if progress:
+                progress.cells = len(nb_man.nb.cells)  # with the one that papermill puts in for the parameters
 
             def cell_start(cell, cell_index=None, **more):
                 if progress:
@@ -172,9 +174,8 @@ class Progress:
     On a terminal the line is rewritten every second, elsewhere printed every half minute.
     """
 
-    def __init__(self, label: str, notebook: Path, say: Callable = print) -> None:
-        self.label, self.say, self.cell, self.last, self.peak_gib = label, say, 0, "", 0.0
-        self.cells = len(json.loads(notebook.read_text(encoding="utf-8"))["cells"])
+    def __init__(self, label: str, say: Callable = print) -> None:
+        self.label, self.say, self.cell, self.cells, self.last, self.peak_gib = label, say, 0, 0, "", 0.0
         self._stop = threading.Event()
         self._live = say is print and sys.stdout.isatty()
 
