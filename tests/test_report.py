@@ -111,7 +111,7 @@ def full(this):
         (this.folder / "lessons" / f"{notebook.stem}.html").write_text("executed")
     numbers = {"domains_ahead": 3, "domains_tied": 1, "domains_behind": 6, "n": 70, "difference": 0.1, "low": -0.2}
     metrics = {"04": numbers | {"high": 0.4, "origin": "the packaged reference run", "minutes": 1.5}}
-    metrics["05"] = {"cannot_say": ["one seed", "few questions"]}
+    metrics["05"] = {"cannot_say": ["one seed", "few questions."]}
     metrics |= {"06": {"finding": "Of 50 pairs <28> are ties."}, "03": {"from": "another version of the lesson"}}
     (this.folder / "metrics.json").write_text(json.dumps(metrics))
     return this
@@ -281,7 +281,7 @@ def test_lessons_are_linked_with_what_they_found_or_named_as_not_executed(full):
     page = written(full)
     assert page.says("03 · Score the benchmarks 7.25 min", "04 · MMLU by domain 1.5 min", "not executed in this run")
     assert page.says("ahead of LIMA in 3 MMLU domains, level in 1, behind in 6", "+10.0 points [-20.0, +40.0]")
-    assert page.says("(Computed from the packaged reference run, not from this one.)")
+    assert page.says("(Computed from the packaged reference run, not from this run.)")
     assert page.says("What this cannot show: one seed; few questions.")
     if list((ROOT / "notebooks").glob("06_*")):
         assert page.says("Of 50 pairs <28> are ties.")
