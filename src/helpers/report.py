@@ -296,7 +296,10 @@ def lessons(folder: Path, manifest: dict[str, Any], metrics: dict[str, Any]) -> 
         own = metrics.get(stem[:2], {})
         line = {"title": _title(path), "executed": page.is_file(), "page": f"lessons/{page.name}"}
         line |= {"notebook": f"lessons/{stem}.ipynb", "minutes": manifest["minutes"].get(stem, own.get("minutes"))}
-        found.append(line | {"finding": _finding(stem[:2], own), "cannot": [text.rstrip(".") for text in own.get("cannot_say", [])]})
+        found.append(
+            line
+            | {"finding": _finding(stem[:2], own), "cannot": [text.rstrip(".") for text in own.get("cannot_say", [])]}
+        )
     return found
 
 
