@@ -140,7 +140,7 @@ def describe(table: pd.DataFrame | None) -> str:
     names = list(table.select_dtypes(exclude="number"))
     labels = table[names[0]].fillna("").astype(str) if names else pd.Series("", index=table.index)
     parts = [f"{len(table)} {'value' if len(measured) == 1 else 'row'}{'s' if len(table) > 1 else ''}"]
-    if len(names) > 1 and measured and table[names[0]].duplicated().any():  # nouns by domain: the first of each
+    if len(names) > 1 and measured and table[names[0]].duplicated().any():  # nouns by domain, shares by kind
         first, second = names[:2]
         known = table.dropna(subset=[first, measured[0]])
         by = f" by {first}" if first else ""

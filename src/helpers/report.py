@@ -278,7 +278,7 @@ FINDINGS: dict[str, Callable[[dict[str, Any]], str]] = {
         f"Both orders agree in {100 * m['orders_agree']:.0f} %."
     ),
     "07": lambda m: (
-        f"Of {len(m['designs'])} prompt designs, each asked {m['n']} questions with {m['seeds']} seed{'s' if m['seeds'] != 1 else ''}, replies that open "
+        f"Of {len(m['designs'])} prompt designs, each asked {m['n']} questions with {m['seeds']} seed(s), replies that open "
         "with a role prompt of their design: "
         + ", ".join(f"{100 * share:.0f} % in design {name}" for name, share in m["well_formed"].items())
         + "."
@@ -296,10 +296,8 @@ def lessons(folder: Path, manifest: dict[str, Any], metrics: dict[str, Any]) -> 
         own = metrics.get(stem[:2], {})
         line = {"title": _title(path), "executed": page.is_file(), "page": f"lessons/{page.name}"}
         line |= {"notebook": f"lessons/{stem}.ipynb", "minutes": manifest["minutes"].get(stem, own.get("minutes"))}
-        found.append(
-            line
-            | {"finding": _finding(stem[:2], own), "cannot": [text.rstrip(".") for text in own.get("cannot_say", [])]}
-        )
+        cannot = [sentence.rstrip(".") for sentence in own.get("cannot_say", [])]  # the page puts its own behind
+        found.append(line | {"finding": _finding(stem[:2], own), "cannot": cannot})
     return found
 
 

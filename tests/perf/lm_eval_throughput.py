@@ -26,6 +26,10 @@ from helpers.chat import LocalChat, frame, user
 class Noting(LocalChat):
     """Keeps the tokens of each first reply: a text tells them only where the model wrote as the tokenizer would."""
 
+    def __init__(self, *settings):
+        super().__init__(*settings)
+        self.wrote = {}
+
     def _goes_on(self, row, then, then_tokens):
         if row.reply is None:
             self.wrote[row.index] = list(row.written)
@@ -81,7 +85,6 @@ def main() -> None:
     their_answers, their_seconds = theirs(harness, profile, prompts, mmlu.STAGE2, best)
     print(f"lm_eval, batch {best:2}: {n / their_seconds:.2f} answers/s on {n} questions", flush=True)
     chat = Noting(*models.load(profile), "noting", profile.generation_batch, profile.generation_tokens)
-    chat.wrote = {}
     answers, seconds = ours(chat, profile, prompts, mmlu.STAGE2)
     written = statistics.mean(map(len, chat.wrote.values()))
     print(f"LocalChat:         {n / seconds:.2f} answers/s on {n} questions, {written:.0f} tokens each in stage 1")
