@@ -283,6 +283,7 @@ def test_lessons_are_linked_with_what_they_found_or_named_as_not_executed(full):
     assert page.says("ahead of LIMA in 3 MMLU domains, level in 1, behind in 6", "+10.0 points [-20.0, +40.0]")
     assert page.says("(Computed from the packaged reference run, not from this run.)")
     assert page.says("What this cannot show: one seed; few questions.")
+    assert not page.says("few questions..")
     if list((ROOT / "notebooks").glob("06_*")):
         assert page.says("Of 50 pairs <28> are ties.")
 
