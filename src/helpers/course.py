@@ -58,6 +58,8 @@ def run_lessons(
     if this.profile.model == DEFAULT_MODEL:
         models.fetch_default(say)
     fetched = time.time()
+    if data := os.environ.get("SPT_DATA"):
+        os.environ["SPT_DATA"] = os.path.abspath(data)  # the lessons run in notebooks/
     minutes, peak = {}, 0.0
     for n, notebook in enumerate(notebooks, 1):
         started = time.time()
