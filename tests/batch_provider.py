@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from helpers import practice
+from helpers.chat import practice
 
 Mood = str | tuple[int, Any]  # a name in practice.MOODS, "expired", "lost" (no row at all), or (status, body)
 

@@ -17,7 +17,7 @@ import torch
 import training
 from transformers import AutoModelForCausalLM  # noqa: F401  the attempts find it imported
 
-from helpers import trainer as trainer_
+from helpers.finetune import trainer as trainer_
 
 
 def attempt(profile, out: Path, seconds: float | None = None) -> bool:

@@ -17,8 +17,8 @@ import tiny
 import torch
 from transformers import AutoModelForCausalLM  # noqa: F401  the attempts find it imported
 
-from helpers import journal, profiles, score
-from helpers.chat import LocalChat
+from helpers import profiles, score
+from helpers.chat import LocalChat, journal
 
 NAMES = ("mmlu", "gsm8k", "date")
 

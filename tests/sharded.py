@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from helpers.precision import AdamW16
+from helpers.finetune.precision import AdamW16
 
 SETTINGS, STEPS = {"lr": 1e-3, "weight_decay": 0.1}, 8
 

@@ -11,12 +11,12 @@ from collections import Counter
 
 import pytest
 
-from helpers import annotate, endpoint, journal, practice, roles
-from helpers.chat import Completion, EndpointChat
+from helpers import annotate, roles
+from helpers.chat import Completion, EndpointChat, journal, money, practice
+from helpers.chat.practice import PracticeServer
 from helpers.data import lima
 from helpers.data.lima import Dialogue, dialogues
 from helpers.errors import UserError
-from helpers.practice import PracticeServer
 
 MINE = [Dialogue(f"mine-{i}", "mine", (f"My own question number {i}?", f"Answer {i}.")) for i in range(4)]
 GOOD = "A: This question is a test problem involving numbers. To better solve it, I will act as a tester who counts."
@@ -31,7 +31,7 @@ class FakeChat:
         self.reply, self.order, self.stop_after = reply, order, stop_after
         self.asked = Counter()
         self.parameters = []  # (max_tokens, temperature) of every round
-        self.meter = endpoint.Meter((0.0, 0.0))
+        self.meter = money.Meter((0.0, 0.0))
 
     def complete(self, conversations, max_tokens, temperature=0.0):
         self.parameters.append((max_tokens, temperature))
@@ -320,7 +320,7 @@ def test_a_reply_cut_at_the_token_limit_is_not_taken_for_a_whole_one():
 
 def priced(price, max_usd=None):
     chat = FakeChat()
-    chat.meter = endpoint.Meter(price, max_usd)
+    chat.meter = money.Meter(price, max_usd)
     return chat
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from helpers import score, stats
 from helpers.benchmarks import BENCHMARKS, mmlu
-from helpers.run import REFERENCE
+from helpers.data import REFERENCE
 
 pytestmark = pytest.mark.usefixtures("agg")
 THIS = " answers from this run"

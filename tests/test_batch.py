@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from batch_provider import BatchProvider, Ending
 
-from helpers import annotate, batch, endpoint, journal, practice, roles
-from helpers.batch import BatchChat
-from helpers.chat import EndpointChat
+from helpers import annotate, roles
+from helpers.chat import EndpointChat, batch, journal, money, practice
+from helpers.chat.batch import BatchChat
 from helpers.data.lima import Dialogue
 from helpers.errors import UserError
 
@@ -23,7 +23,7 @@ MINE = [Dialogue(f"mine-{i}", "mine", (f"My own question number {i}?", f"Answer 
 Q = [d.question for d in MINE]
 ONCE = {question: 1 for question in Q}
 PRICE = (2.0, 8.0)
-ONE = endpoint.cost(PRICE, 300, 40) / 2  # what the provider's usual answer costs in a batch
+ONE = money.cost(PRICE, 300, 40) / 2  # what the provider's usual answer costs in a batch
 
 
 def chat_for(provider, out, say=lambda *_: None, max_usd=None, price=PRICE, model="m"):
@@ -327,7 +327,7 @@ def dear(question):
 
 
 WRITTEN = (0.0, 8.0)  # only what is written costs: 160 tokens at most, 0.00064 USD in a batch
-AT_MOST = endpoint.cost(WRITTEN, 0, 160) / 2
+AT_MOST = money.cost(WRITTEN, 0, 160) / 2
 
 
 def test_only_what_fits_under_the_cap_is_submitted_and_then_one_line_says_so(tmp_path):

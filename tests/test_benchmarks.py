@@ -20,8 +20,8 @@ from pathlib import Path
 import pytest
 from scipy.stats import chisquare
 
-from helpers import benchmarks, paper, sandbox
-from helpers.benchmarks import BENCHMARKS, humaneval, mmlu
+from helpers import benchmarks, paper
+from helpers.benchmarks import BENCHMARKS, humaneval, mmlu, sandbox
 from helpers.data import read_jsonl
 from helpers.errors import UserError
 

@@ -14,11 +14,12 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from helpers import beyond, finetune, plots, probes, profiles, roles, run, score, strategies
+from helpers import finetune, profiles, roles, run, score, strategies
+from helpers.analyse import experiments, fidelity, robustness
 from helpers.checks import lesson_08
-from helpers.data import lima
+from helpers.data import REFERENCE, lima
 from helpers.errors import UserError
-from helpers.run import REFERENCE
+from helpers.report import plots
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -55,81 +56,81 @@ def trainings(monkeypatch):
 def test_on_a_gpu_profile_the_lessons_recipe_is_the_full_one():
     for name in ("qlora", "a100"):
         profile = profiles.get(name)
-        assert beyond.recipe(run.Run(profile, None)) == profile
-    short = beyond.recipe(run.Run(profiles.get("cpu"), None))
+        assert experiments.recipe(run.Run(profile, None)) == profile
+    short = experiments.recipe(run.Run(profiles.get("cpu"), None))
     assert short.lora and short.openings_only and short.max_steps * short.batch_size <= 60
 
 
 def test_another_strategy_is_annotated_trained_asked_and_graded(base, tmp_path, trainings):
     this = opened(tmp_path, base)
-    rows = beyond.annotated(this, strategies.STEP_BACK, **quiet)
+    rows = experiments.annotated(this, strategies.STEP_BACK, **quiet)
     assert lima.load_rows(tmp_path / "beyond" / "step_back_rows.jsonl") == rows and len(rows) == 120
-    graded = beyond.tuned(this, strategies.STEP_BACK, rows, ASK, **quiet)
+    graded = experiments.tuned(this, strategies.STEP_BACK, rows, ASK, **quiet)
     assert set(graded.arm) == {"step_back"} and len(graded) == 2 and graded.reply.map(type).eq(str).all()
-    assert beyond.tuned(this, strategies.STEP_BACK, rows, ASK, **quiet).equals(graded) and trainings == [1]
+    assert experiments.tuned(this, strategies.STEP_BACK, rows, ASK, **quiet).equals(graded) and trainings == [1]
 
 
 def test_dialogues_that_nobody_annotated_give_way_to_our_own_in_one_line(base, tmp_path, monkeypatch):
     this, told = opened(tmp_path, base), []
     other = [lima.Dialogue("x", "test", ("Why do cats purr?", "To be heard."))]
     monkeypatch.setattr(run.Run, "dialogues", lambda self: other)
-    rows = beyond.annotated(this, strategies.STEP_BACK, say=told.append)
+    rows = experiments.annotated(this, strategies.STEP_BACK, say=told.append)
     assert len(rows) == 120 and told[0].startswith("1 of 1 questions have no step_back annotation")
 
 
 def test_what_is_formed_is_counted_by_the_strategys_own_parser():
     good, bad = "[Step back: What falls? Principle: All that is heavy.]", "[Step back: What falls?]"
     graded = pd.DataFrame({"role": [good, bad, None, pd.NA], "correct": [1, 0, 0, 0]})
-    table = beyond.formed(graded, strategies.STEP_BACK)
+    table = experiments.formed(graded, strategies.STEP_BACK)
     assert table.k.tolist() == [2, 1, 1] and set(table.n) == {4}
-    nothing = beyond.formed(graded.iloc[:0], strategies.STEP_BACK)
+    nothing = experiments.formed(graded.iloc[:0], strategies.STEP_BACK)
     assert set(nothing.n) == {0} and nothing.share.isna().all()
 
 
 def test_one_pass_is_asked_on_its_way_and_neither_trained_nor_asked_again(base, tmp_path, trainings):
     this = opened(tmp_path, base)
-    curve = beyond.curve(this, [10, 4, 5], ASK, **quiet)
+    curve = experiments.curve(this, [10, 4, 5], ASK, **quiet)
     assert Counter(curve.dialogues) == {5: 2, 10: 2} and trainings == [2]  # 4 is a batch of 5
-    again = beyond.curve(this, [5, 10], ASK, **quiet)
+    again = experiments.curve(this, [5, 10], ASK, **quiet)
     assert again.equals(curve) and trainings == [2]
-    assert beyond.curve_table(curve).dialogues.tolist() == [5, 10]
+    assert experiments.curve_table(curve).dialogues.tolist() == [5, 10]
     journals = sorted(p.parent.name.split("-")[-1] for p in tmp_path.glob("generations/*/openbookqa.jsonl"))
     assert journals == ["10", "5"]
 
 
 def test_other_sizes_or_questions_in_a_finished_folder_are_trained_and_asked_for_themselves(base, tmp_path, trainings):
     this = opened(tmp_path, base, beyond=SHORT | {"questions": {"openbookqa": 2, "strategyqa": 1}})
-    beyond.curve(this, [10], ASK, **quiet)
-    more = beyond.curve(this, [5, 10], ASK, **quiet)  # the same training, asked once more on its way
+    experiments.curve(this, [10], ASK, **quiet)
+    more = experiments.curve(this, [5, 10], ASK, **quiet)  # the same training, asked once more on its way
     assert Counter(more.dialogues) == {5: 2, 10: 2} and trainings == [2, 2]
-    other = beyond.curve(this, [10], ["openbookqa", "strategyqa"], **quiet)
+    other = experiments.curve(this, [10], ["openbookqa", "strategyqa"], **quiet)
     assert set(other.benchmark) == {"openbookqa", "strategyqa"} and trainings == [2, 2, 2]
 
 
 def test_answers_that_were_removed_behind_a_training_are_told_in_one_line(base, tmp_path):
     this = opened(tmp_path, base)
-    beyond.curve(this, [5], ASK, **quiet)
+    experiments.curve(this, [5], ASK, **quiet)
     shutil.rmtree(tmp_path / "generations")
     with pytest.raises(UserError, match=r"^the answers of models/beyond-pass-\w+-seed0 are gone: remove that folder"):
-        beyond.curve(this, [5], ASK, **quiet)
+        experiments.curve(this, [5], ASK, **quiet)
 
 
 def test_questions_of_other_data_under_the_same_ids_are_asked(base, tmp_path, trainings, monkeypatch):
-    this, real = opened(tmp_path, base), beyond.questions
-    beyond.curve(this, [5], ASK, **quiet)
+    this, real = opened(tmp_path, base), experiments.questions
+    experiments.curve(this, [5], ASK, **quiet)
 
     def reworded(*rest):
         return {k: [r | {"question_stem": f"Why? {r['question_stem']}"} for r in rs] for k, rs in real(*rest).items()}
 
-    monkeypatch.setattr(beyond, "questions", reworded)
-    assert len(beyond.curve(this, [5], ASK, **quiet)) == 2 and trainings == [1, 1]
+    monkeypatch.setattr(experiments, "questions", reworded)
+    assert len(experiments.curve(this, [5], ASK, **quiet)) == 2 and trainings == [1, 1]
 
 
 def test_looking_on_the_way_leaves_the_trained_model_as_it_would_be(base, tmp_path):
     losses = []
     for name, sizes in (("a", [5, 10, 15]), ("b", [15])):
         this = opened(tmp_path / name, base)
-        beyond.curve(this, sizes, ASK, **quiet)
+        experiments.curve(this, sizes, ASK, **quiet)
         (made,) = (tmp_path / name / "models").glob("beyond-pass-*/manifest.json")
         losses.append(json.loads(made.read_text())["losses"])
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
@@ -137,7 +138,7 @@ def test_looking_on_the_way_leaves_the_trained_model_as_it_would_be(base, tmp_pa
 
 def test_without_the_short_recipe_every_size_is_a_training_of_its_own(base, tmp_path, trainings):
     this = opened(tmp_path, base, openings_only=False, beyond=SHORT | {"max_steps": 2, "batch_size": 2})
-    curve = beyond.curve(this, [2, 4], ASK, **quiet)
+    curve = experiments.curve(this, [2, 4], ASK, **quiet)
     assert Counter(curve.dialogues) == {2: 2, 4: 2} and trainings == [2, 2]
     seen = [json.loads(p.read_text()) for p in sorted((tmp_path / "models").glob("beyond-*-seed0/manifest.json"))]
     assert len({m["data"] for m in seen}) == 2
@@ -146,22 +147,24 @@ def test_without_the_short_recipe_every_size_is_a_training_of_its_own(base, tmp_
 @pytest.mark.parametrize("sizes", [[], [0], [-5, 10], ["15"], [2.5], [True]])
 def test_sizes_that_are_no_numbers_of_dialogues_are_told_in_one_line(base, tmp_path, sizes):
     with pytest.raises(UserError, match="give numbers of dialogues, such as 15, 30, 60, 120"):
-        beyond.curve(opened(tmp_path, base), sizes, ASK, **quiet)
+        experiments.curve(opened(tmp_path, base), sizes, ASK, **quiet)
 
 
 def test_nothing_to_ask_is_told_before_anything_is_trained(base, tmp_path, trainings):
     this = opened(tmp_path, base)
     with pytest.raises(UserError, match="nothing to ask"):
-        beyond.curve(this, [5], [], **quiet)
+        experiments.curve(this, [5], [], **quiet)
     with pytest.raises(UserError, match="nothing to ask"):
-        beyond.tuned(this, strategies.STEP_BACK, beyond.annotated(this, strategies.STEP_BACK, **quiet), [], **quiet)
+        experiments.tuned(
+            this, strategies.STEP_BACK, experiments.annotated(this, strategies.STEP_BACK, **quiet), [], **quiet
+        )
     assert trainings == []
 
 
 def test_a_strategy_that_nobody_annotated_in_form_is_told_before_a_training(base, tmp_path, monkeypatch):
     monkeypatch.setattr(strategies, "annotate", lambda *_, **__: [])
     with pytest.raises(UserError, match=r"^no step_back annotation in form: read beyond/step_back.jsonl"):
-        beyond.annotated(opened(tmp_path, base), strategies.STEP_BACK, **quiet)
+        experiments.annotated(opened(tmp_path, base), strategies.STEP_BACK, **quiet)
 
 
 # --- asking the arms --------------------------------------------------------------------------------
@@ -172,19 +175,19 @@ ASKED["role"] = [*ASKED["base"], {"id": "plain-1", "kind": "plain", "question": 
 
 def test_a_fresh_folder_reads_the_packaged_replies_and_says_so(tmp_path):
     this = run.open_run("cpu", tmp_path)
-    assert beyond.origin(this) == "the packaged reference run"
-    table = beyond.replies(this, ASKED)
+    assert experiments.origin(this) == "the packaged reference run"
+    table = experiments.replies(this, ASKED)
     assert list(zip(table.arm, table.question_id)) == [("base", "unsafe-1"), ("role", "plain-1"), ("role", "unsafe-1")]
     assert not (tmp_path / "beyond.csv").exists()
-    assert beyond.origin(run.Run(profiles.get("a100"), tmp_path)) == "this run"
+    assert experiments.origin(run.Run(profiles.get("a100"), tmp_path)) == "this run"
 
 
 def test_questions_without_a_packaged_reply_are_counted_in_one_line(tmp_path):
     own, told = {"id": "mine-1", "kind": "RK", "question": "Who are you?"}, []
     this = run.open_run("cpu", tmp_path)
-    assert len(beyond.replies(this, {"role": [own, *ASKED["role"]]}, say=told.append)) == 2
+    assert len(experiments.replies(this, {"role": [own, *ASKED["role"]]}, say=told.append)) == 2
     assert told == ["1 of 3 questions have no packaged reply: tune the arms (lesson 02) to ask them"]
-    beyond.replies(this, ASKED, say=told.append)
+    experiments.replies(this, ASKED, say=told.append)
     assert len(told) == 1
 
 
@@ -199,30 +202,30 @@ def test_tuned_arms_are_asked_themselves_each_question_once(base, tmp_path, monk
         return score.local_chat(self.profile)
 
     monkeypatch.setattr(run.Run, "chat", chat)
-    table = beyond.replies(this, ASKED, **quiet)
-    assert loaded == ["base", "role"] and len(table) == 3 and list(table) == beyond.REPLIES
-    assert beyond.read_csv(tmp_path / "beyond.csv").equals(table)
+    table = experiments.replies(this, ASKED, **quiet)
+    assert loaded == ["base", "role"] and len(table) == 3 and list(table) == experiments.REPLIES
+    assert experiments.read_csv(tmp_path / "beyond.csv").equals(table)
     before = {p.name: p.read_bytes() for p in (tmp_path / "beyond").glob("*.jsonl")}
-    assert beyond.replies(this, ASKED, **quiet).equals(table)
+    assert experiments.replies(this, ASKED, **quiet).equals(table)
     assert {p.name: p.read_bytes() for p in (tmp_path / "beyond").glob("*.jsonl")} == before
 
 
 def test_replies_that_look_like_missing_values_stay_texts(tmp_path):
-    table = pd.DataFrame([("role", "plain", "a", "NA"), ("role", "plain", "b", "")], columns=beyond.REPLIES)
+    table = pd.DataFrame([("role", "plain", "a", "NA"), ("role", "plain", "b", "")], columns=experiments.REPLIES)
     table.to_csv(tmp_path / "beyond.csv", index=False)
-    assert beyond.read_csv(tmp_path / "beyond.csv").reply.tolist() == ["NA", ""]
+    assert experiments.read_csv(tmp_path / "beyond.csv").reply.tolist() == ["NA", ""]
     with pytest.raises(UserError, match="run lesson 08"):
-        beyond.read_csv(tmp_path / "none.csv")
+        experiments.read_csv(tmp_path / "none.csv")
 
 
 # --- the packaged questions, replies and labels -------------------------------------------------------
 
-ODD, PEOPLE = probes.robustness(), probes.characters()
-PLAYED = {q["id"]: q for person in PEOPLE for q in probes.interview(person)}
+ODD, PEOPLE = robustness.robustness(), fidelity.characters()
+PLAYED = {q["id"]: q for person in PEOPLE for q in fidelity.interview(person)}
 
 
 def test_there_are_five_questions_or_more_of_every_kind_and_the_paired_ones_fit_the_same_roles():
-    assert list(dict.fromkeys(q["kind"] for q in ODD)) != [] and set(q["kind"] for q in ODD) == set(probes.KINDS)
+    assert list(dict.fromkeys(q["kind"] for q in ODD)) != [] and set(q["kind"] for q in ODD) == set(robustness.KINDS)
     assert min(Counter(q["kind"] for q in ODD).values()) >= 5 and len({q["id"] for q in ODD}) == len(ODD)
     for q in ODD:
         plain = next((p for p in ODD if p["id"] == f"plain-{q['id'][-1]}"), None)
@@ -240,7 +243,7 @@ def test_every_character_has_questions_of_all_three_kinds_that_name_it():
     assert len(PEOPLE) >= 3 and len(PLAYED) == sum(len(p["questions"]) for p in PEOPLE)
     for person in PEOPLE:
         assert set(Counter(q["kind"] for q in person["questions"])) == {"RK", "UQR", "CRI"}
-        for q in probes.interview(person):
+        for q in fidelity.interview(person):
             first = person["name"].split()[0]
             assert q["asked"].startswith(f"{first}, ") and person["profile"] in q["question"]
             assert q["question"].endswith(q["asked"])
@@ -248,7 +251,7 @@ def test_every_character_has_questions_of_all_three_kinds_that_name_it():
 
 @pytest.mark.parametrize("id", [i for i, q in PLAYED.items() if q["kind"] != "UQR"])
 def test_the_expected_answer_earns_the_point_by_rule(id):
-    assert probes.fidelity(PLAYED[id], PLAYED[id]["gold"]) == 1
+    assert fidelity.fidelity(PLAYED[id], PLAYED[id]["gold"]) == 1
 
 
 FITTING = [
@@ -279,7 +282,7 @@ FITTING = [
 
 @pytest.mark.parametrize(("id", "answer", "value"), FITTING)
 def test_right_words_win_unless_the_answer_falls_into_the_trap(id, answer, value):
-    assert probes.fidelity(PLAYED[id], answer) == value
+    assert fidelity.fidelity(PLAYED[id], answer) == value
 
 
 @pytest.mark.parametrize(
@@ -299,7 +302,7 @@ def test_right_words_win_unless_the_answer_falls_into_the_trap(id, answer, value
     ],
 )
 def test_to_deny_being_a_machine_is_no_break_of_character(answer, steps_out):
-    assert probes.breaks(answer) is steps_out
+    assert fidelity.breaks(answer) is steps_out
 
 
 def test_a_character_of_ones_own_is_read_asked_and_scored(tmp_path):
@@ -307,9 +310,9 @@ def test_a_character_of_ones_own_is_read_asked_and_scored(tmp_path):
     otto = {"id": "otto", "name": "Otto Lang", "profile": "Otto Lang drives a tram {line 4}.", "questions": [question]}
     path = tmp_path / "mine.jsonl"
     path.write_text(json.dumps(otto))
-    (person,) = probes.characters(path)
-    (asked,) = probes.interview(person)
-    assert asked["question"].startswith(otto["profile"]) and probes.fidelity(asked, "A bus.") == -1
+    (person,) = fidelity.characters(path)
+    (asked,) = fidelity.interview(person)
+    assert asked["question"].startswith(otto["profile"]) and fidelity.fidelity(asked, "A bus.") == -1
 
 
 @pytest.mark.parametrize(
@@ -326,22 +329,22 @@ def test_a_damaged_character_is_told_with_its_question(tmp_path, change, message
     path = tmp_path / "mine.jsonl"
     path.write_text(json.dumps({"id": "otto", "name": "Otto", "profile": "Otto.", "questions": [question]}))
     with pytest.raises(UserError, match=re.escape(message)):
-        probes.characters(path)
+        fidelity.characters(path)
 
 
 def test_the_labels_belong_to_our_questions_and_the_rule_agrees_with_most_of_them():
-    labels = probes.labels()
+    labels = robustness.labels()
     played = [r for r in labels if r["id"] in PLAYED]
     unsafe = [r for r in labels if r["kind"] == "unsafe"]
     assert len(played) == 2 * len(PLAYED) and len(unsafe) == 24 and len(labels) == 84
     assert {r["label"] for r in played} == {-1, 0, 1} and {r["label"] for r in unsafe} == {0, 1}
-    agree = sum(probes.fidelity(PLAYED[r["id"]], r["reply"]) == r["label"] for r in played)
+    agree = sum(fidelity.fidelity(PLAYED[r["id"]], r["reply"]) == r["label"] for r in played)
     assert agree == 42  # of 60: the lesson says that the rule is far from a reader
-    assert all(probes.refuses(r["reply"]) == r["label"] for r in unsafe)
+    assert all(robustness.refuses(r["reply"]) == r["label"] for r in unsafe)
 
 
 def test_the_packaged_replies_answer_the_whole_plan_of_the_lesson():
-    table = beyond.read_csv(REFERENCE / "beyond.csv")
+    table = experiments.read_csv(REFERENCE / "beyond.csv")
     unsafe = {q["id"] for q in ODD if q["kind"] == "unsafe"}
     plan = {"base": unsafe, "lima": unsafe | set(PLAYED), "role": {q["id"] for q in ODD} | set(PLAYED)}
     for arm, ids in plan.items():
@@ -365,13 +368,13 @@ ROLE = "[This question is a cooking problem involving rice. From now on, I will 
     ],
 )
 def test_an_answer_leaks_when_the_role_comes_back_in_it(answer, leak):
-    assert probes.leaks(f"{ROLE} {answer}") is leak
+    assert robustness.leaks(f"{ROLE} {answer}") is leak
 
 
 def test_a_fitting_role_is_well_formed_and_has_a_noun_of_the_list():
-    assert probes.fits(f"{ROLE} Rinse it.", ["chef", "cook"])
-    assert not probes.fits(f"{ROLE} Rinse it.", ["lawyer"])
-    assert not probes.fits("Ask a chef.", ["chef"]) and not probes.fits(ROLE[:-1], ["chef"])
+    assert robustness.fits(f"{ROLE} Rinse it.", ["chef", "cook"])
+    assert not robustness.fits(f"{ROLE} Rinse it.", ["lawyer"])
+    assert not robustness.fits("Ask a chef.", ["chef"]) and not robustness.fits(ROLE[:-1], ["chef"])
 
 
 @pytest.mark.parametrize(
@@ -389,8 +392,8 @@ def test_a_fitting_role_is_well_formed_and_has_a_noun_of_the_list():
     ],
 )
 def test_a_refusal_declines_in_the_first_person_or_warns_early(answer, refusal):
-    assert probes.refuses(answer) is refusal
-    assert probes.refuses(f"{ROLE} {answer}") is refusal
+    assert robustness.refuses(answer) is refusal
+    assert robustness.refuses(f"{ROLE} {answer}") is refusal
 
 
 def ask(kind: str, right: str = "", wrong: str = "") -> dict[str, str]:
@@ -419,15 +422,15 @@ def ask(kind: str, right: str = "", wrong: str = "") -> dict[str, str]:
     ],
 )
 def test_fidelity_scores_as_the_report_does_but_takes_no_reason_for_knowing(question, answer, value):
-    assert probes.fidelity(question, answer) == value
-    assert probes.fidelity(question, f"{ROLE} {answer}") == value
+    assert fidelity.fidelity(question, answer) == value
+    assert fidelity.fidelity(question, f"{ROLE} {answer}") == value
 
 
 # --- tables and pictures of anything ------------------------------------------------------------------
 
 
 def table_of(*lines) -> pd.DataFrame:
-    return pd.DataFrame(lines, columns=beyond.REPLIES)
+    return pd.DataFrame(lines, columns=experiments.REPLIES)
 
 
 def test_the_tables_count_what_was_said():
@@ -436,7 +439,7 @@ def test_the_tables_count_what_was_said():
         ("role", "unsafe", "unsafe-1", f"{ROLE} From now on, I will think like a thief."),
         ("lima", "unsafe", "unsafe-1", "Wait."),
     )
-    table = probes.robustness_table(replies, ODD).set_index(["kind", "measure"])
+    table = robustness.robustness_table(replies, ODD).set_index(["kind", "measure"])
     assert table.loc[("plain", "fits"), ["k", "n"]].tolist() == [1, 1]
     assert table.loc[("unsafe", "fits"), "n"] == 0 and table.loc[("unsafe", "leaks"), "k"] == 1
     assert table.loc[("language", "well-formed"), "n"] == 0
@@ -445,26 +448,26 @@ def test_the_tables_count_what_was_said():
 def test_nothing_said_gives_empty_tables_and_pictures_and_no_crash():
     matplotlib.use("Agg")
     nothing = table_of()
-    table = probes.robustness_table(nothing, ODD)
+    table = robustness.robustness_table(nothing, ODD)
     assert set(table.n) == {0} and table.share.isna().all()
     plots.share_rows(table, "kind", "measure")
-    scored = probes.scored(nothing, list(PLAYED.values()))
-    assert scored.empty and probes.fidelity_table(scored).empty
-    plots.fidelity(probes.fidelity_table(scored), {"RK": "role knowledge"})
-    assert probes.mean([])[1:] == (-1.0, 1.0)
+    scored = fidelity.scored(nothing, list(PLAYED.values()))
+    assert scored.empty and fidelity.fidelity_table(scored).empty
+    plots.fidelity(fidelity.fidelity_table(scored), {"RK": "role knowledge"})
+    assert fidelity.mean([])[1:] == (-1.0, 1.0)
     curve = pd.DataFrame({"dialogues": [15, 15], "role": [None, "[cut"], "correct": [0, 0]})
-    plots.learning_curve(beyond.curve_table(curve), 0.25)
+    plots.learning_curve(experiments.curve_table(curve), 0.25)
     plt.close("all")
 
 
 def test_one_arm_alone_and_empty_replies_are_scored():
     replies = table_of(*(("role", q["kind"], i, "") for i, q in PLAYED.items()))
-    table = probes.fidelity_table(probes.scored(replies, list(PLAYED.values())))
+    table = fidelity.fidelity_table(fidelity.scored(replies, list(PLAYED.values())))
     assert set(table.arm) == {"role"} and set(table["mean"]) == {0.0}
 
 
 def test_the_intervals_of_a_mean_score_hold_it():
-    middle, low, high = probes.mean([1, 1, 0, -1, 1, 0])
+    middle, low, high = fidelity.mean([1, 1, 0, -1, 1, 0])
     assert low < middle < high and middle == pytest.approx(1 / 3)
 
 
@@ -529,7 +532,7 @@ def scored(kind, answer, right, wrong):
     if kind == "RK":
         return 1 if words & set(right) else -1 if words & set(wrong) else 0
     if kind == "UQR" and words:
-        return 0 if probes.breaks(answer) else 1 if probes.admits(answer) else -1
+        return 0 if fidelity.breaks(answer) else 1 if fidelity.admits(answer) else -1
     return 0
 
 
@@ -540,8 +543,8 @@ SCORE = {
     lambda k, a, r, w: max(scored(k, a, r, w), 0): "costs a point",
     lambda k, a, r, w: scored(k, a, r, w) or (-1 if k == "RK" and a else 0): "vague",
     lambda k, a, r, w: -1 if k == "RK" and any(x in a for x in w) else scored(k, a, r, w): "right word wins",
-    lambda k, a, r, w: scored(k, a, r, w) if k == "RK" else 0 if probes.admits(a) else -1: "worth +1",
-    lambda k, a, r, w: 1 if k == "UQR" and probes.admits(a) else scored(k, a, r, w): "Look for the break",
+    lambda k, a, r, w: scored(k, a, r, w) if k == "RK" else 0 if fidelity.admits(a) else -1: "worth +1",
+    lambda k, a, r, w: 1 if k == "UQR" and fidelity.admits(a) else scored(k, a, r, w): "Look for the break",
     lambda k, a, r, w: scored(k, a, r, w) if a.strip() or k == "RK" else -1: "Nothing said",
     lambda k, a, r, w: {"RK": 0, "UQR": 0}[k] + scored(k, a, r, w): "must not stop a run",
 }
@@ -570,7 +573,7 @@ def test_right_answers_pass_and_stubs_wait(check, right):
 
 def test_the_recipe_on_a_laptop_differs_only_where_its_profile_says():
     cpu = profiles.get("cpu")
-    short = beyond.recipe(run.Run(cpu, None))
+    short = experiments.recipe(run.Run(cpu, None))
     assert replace(short, **{k: getattr(cpu, k) for k in {**cpu.experiment, **cpu.beyond}}) == cpu
     assert roles.parse(ROLE)
 
@@ -586,11 +589,11 @@ def lesson(tmp_path, monkeypatch):
     opening = "[Step back: What falls? Principle: All that is heavy.]"
     lines = {"benchmark": "openbookqa", "question_id": ["a", "b"], "role": opening}
     lines |= {"prediction": "A", "correct": [0, 1]}
-    monkeypatch.setattr(beyond, "tuned", lambda *_: pd.DataFrame(lines))
-    monkeypatch.setattr(beyond, "curve", lambda *_: pd.DataFrame(lines | {"dialogues": 15, "role": ROLE}))
+    monkeypatch.setattr(experiments, "tuned", lambda *_: pd.DataFrame(lines))
+    monkeypatch.setattr(experiments, "curve", lambda *_: pd.DataFrame(lines | {"dialogues": 15, "role": ROLE}))
 
     def run_it(replies: pd.DataFrame):
-        monkeypatch.setattr(beyond, "replies", lambda *_: replies)
+        monkeypatch.setattr(experiments, "replies", lambda *_: replies)
         text, space = cells.run("08", RUN=str(tmp_path / "run"))
         return text, space, json.loads((tmp_path / "run" / "metrics.json").read_text())["08"]
 
@@ -598,7 +601,7 @@ def lesson(tmp_path, monkeypatch):
 
 
 def packaged() -> pd.DataFrame:
-    return beyond.read_csv(REFERENCE / "beyond.csv")
+    return experiments.read_csv(REFERENCE / "beyond.csv")
 
 
 @pytest.mark.parametrize(
@@ -634,7 +637,7 @@ def test_the_lessons_finding_is_computed_from_its_results(lesson):
 def test_a_character_of_ones_own_has_no_labels_and_no_score_yet(lesson, monkeypatch):
     question = {"id": "otto-01", "kind": "RK", "question": "Otto, what?", "right": "a", "wrong": "b", "gold": "a"}
     otto = {"id": "otto", "name": "Otto", "profile": "Otto drives.", "questions": [question]}
-    monkeypatch.setattr(probes, "characters", lambda: [otto])
+    monkeypatch.setattr(fidelity, "characters", lambda: [otto])
     text, _, numbers = lesson(packaged()[lambda t: ~t.question_id.isin(list(PLAYED))])
     assert "no labels for these characters" in text and numbers["rule_agrees"] is None
     assert "fidelity" not in numbers["finding"][2] and "nobody knows how many replies" in numbers["cannot_say"][-1]
@@ -648,8 +651,8 @@ def test_the_gpu_commands_of_the_lesson_score_before_they_ask_for_scores():
 
 @pytest.mark.parametrize("rows", [1, 0], ids=["one annotation", "none in both"])
 def test_a_dialogue_is_shown_with_its_own_role_or_without_one(lesson, monkeypatch, rows):
-    annotated, real = beyond.annotated, run.Run.annotated
-    monkeypatch.setattr(beyond, "annotated", lambda *these: annotated(*these)[:1])
+    annotated, real = experiments.annotated, run.Run.annotated
+    monkeypatch.setattr(experiments, "annotated", lambda *these: annotated(*these)[:1])
     monkeypatch.setattr(run.Run, "annotated", lambda self: real(self)[1 - rows :])
     text, _, _ = lesson(packaged())
     assert ("no dialogue here has both annotations" in text) is not bool(rows)

@@ -176,7 +176,7 @@ def test_a_waiting_row_enters_when_another_leaves():
 
 
 def test_memory_is_given_back_when_the_long_prompts_are_done():
-    from helpers.slots import Slots
+    from helpers.chat.cache import Slots
 
     slots = Slots(tiny.model())
     slots.fit(2, 1000)

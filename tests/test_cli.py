@@ -15,9 +15,9 @@ from test_annotate import tick
 
 from helpers import models, profiles, run
 from helpers.__main__ import main
+from helpers.chat.practice import PracticeServer
 from helpers.data import SAMPLES
 from helpers.errors import UserError
-from helpers.practice import PracticeServer
 
 
 @pytest.fixture

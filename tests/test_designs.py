@@ -11,11 +11,13 @@ import pandas as pd
 import pytest
 import tiny
 
-from helpers import designs, finetune, paper, plots, roles, run, score, stats
+from helpers import finetune, paper, roles, run, score, stats
+from helpers.analyse import designs
 from helpers.benchmarks import BENCHMARKS, MULTI_DOMAIN
 from helpers.checks import lesson_07
 from helpers.data import lima
 from helpers.errors import UserError
+from helpers.report import plots
 
 OWN = "{q} In this matter I speak as {r}."
 ASKED = {**dict.fromkeys(BENCHMARKS, 2), "humaneval": 0}  # no program is run here

@@ -187,7 +187,7 @@ def test_a_shipped_file_knows_no_setting_that_accelerate_does_not(tmp_path):
 
 @pytest.mark.parametrize("name", ["one_gpu", "four_gpus", "nodes"])
 def test_the_papers_batch_can_be_made_on_every_shipped_machine(name):
-    from helpers import trainer as trainer_
+    from helpers.finetune import trainer as trainer_
 
     profile, processes = profiles.get("a100"), shipped(name)["num_processes"]
     assert trainer_.accumulation(profile, processes) * profile.device_batch_size * processes == 64

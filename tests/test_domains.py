@@ -5,9 +5,10 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from helpers import domains, score, stats
+from helpers import score, stats
+from helpers.analyse import domains
 from helpers.benchmarks import mmlu
-from helpers.run import REFERENCE
+from helpers.data import REFERENCE
 
 
 def lines(arm: str, seed: int, correct: dict[str, int], group: str = "law", benchmark: str = "mmlu") -> pd.DataFrame:
@@ -55,7 +56,7 @@ def test_a_domain_on_whose_questions_the_arms_agree_is_named():
 
 
 def test_no_questions_give_no_share():
-    assert domains.share_of_questions(0.0, 0)[1:] == (0, 1) and pd.isna(domains.share_of_questions(0.0, 0).estimate)
+    assert stats.share_of_questions(0.0, 0)[1:] == (0, 1) and pd.isna(stats.share_of_questions(0.0, 0).estimate)
 
 
 def test_the_table_is_what_one_computes_by_hand():

@@ -14,11 +14,12 @@ import training
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, LlamaTokenizer
 
-from helpers import annotate, chat, encode, finetune, profiles, roles
-from helpers import trainer as trainer_
+from helpers import annotate, chat, finetune, profiles, roles
 from helpers.data.lima import dialogues
-from helpers.encode import IGNORED
 from helpers.errors import UserError
+from helpers.finetune import encode
+from helpers.finetune import trainer as trainer_
+from helpers.finetune.encode import IGNORED
 from helpers.models import fetch_default
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -14,11 +14,11 @@ from email.utils import formatdate
 
 import pytest
 
-from helpers import annotate, endpoint, journal, practice, roles
-from helpers.chat import Completion, EndpointChat, user
+from helpers import annotate, roles
+from helpers.chat import Completion, EndpointChat, journal, money, practice, retry, user
+from helpers.chat.practice import PracticeServer
 from helpers.data.lima import Dialogue
 from helpers.errors import UserError
-from helpers.practice import PracticeServer
 
 SOON = 30.0  # seconds; an upper bound for what takes one or two: these machines are noisy
 
@@ -264,7 +264,7 @@ def test_a_limit_of_requests_a_minute_spreads_them_evenly():
 
 
 def test_a_limit_of_tokens_a_minute_spreads_them_too():
-    size = endpoint.at_most(questions(1)) + 16
+    size = money.at_most(questions(1)) + 16
     script = arrivals(["fine"])
     with PracticeServer(script) as server:
         chat = chat_with(server, concurrency=8, tokens_per_minute=size * 60 / 0.06)
@@ -275,12 +275,12 @@ def test_a_limit_of_tokens_a_minute_spreads_them_too():
 
 
 def test_without_a_limit_nobody_waits():
-    pace = endpoint.Pace()
+    pace = retry.Pace()
     assert [pace.seconds_to_wait(10_000) for _ in range(100)] == [0.0] * 100
 
 
 def test_the_stricter_of_two_limits_counts():
-    for pace in (endpoint.Pace(60, 600_000), endpoint.Pace(6_000, 60_000)):
+    for pace in (retry.Pace(60, 600_000), retry.Pace(6_000, 60_000)):
         waits = [pace.seconds_to_wait(1_000) for _ in range(5)]
         assert waits == pytest.approx([0, 1, 2, 3, 4], abs=0.5)
 
@@ -298,7 +298,7 @@ def test_a_server_that_is_not_there_is_told_after_three_tries(monkeypatch):
         taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
         chat = EndpointChat("m", f"http://127.0.0.1:{taken.getsockname()[1]}/v1", 1, first_pause=0.01)
         pauses = []
-        monkeypatch.setattr(endpoint, "pause_before", lambda *_: pauses.append(1) or 0.01)
+        monkeypatch.setattr(retry, "pause_before", lambda *_: pauses.append(1) or 0.01)
         line = line_of(lambda: ask(chat, 20))
     assert line.startswith("no answer from the server: check --base-url")
     assert len(pauses) == 2
@@ -307,12 +307,12 @@ def test_a_server_that_is_not_there_is_told_after_three_tries(monkeypatch):
 def test_the_pause_doubles_has_jitter_and_a_ceiling():
     for tries in range(1, 20):
         full = min(60.0, 0.5 * 2 ** (tries - 1))
-        pauses = [endpoint.pause_before(tries) for _ in range(200)]
+        pauses = [retry.pause_before(tries) for _ in range(200)]
         assert full / 2 <= min(pauses) < max(pauses) <= full
         assert max(pauses) - min(pauses) > full / 4
-    told = [endpoint.pause_before(9, 2.0) for _ in range(200)]
+    told = [retry.pause_before(9, 2.0) for _ in range(200)]
     assert 2.0 <= min(told) < max(told) <= 2.5
-    assert endpoint.pause_before(3, -7.0) > 0
+    assert retry.pause_before(3, -7.0) > 0
 
 
 @pytest.mark.parametrize(
@@ -321,14 +321,14 @@ def test_the_pause_doubles_has_jitter_and_a_ceiling():
         (None, None, True),
         *((status, None, True) for status in (408, 409, 429, 500, 502, 503, 504, 529)),
         (429, "rate_limit_exceeded", True),
-        *((429, code, False) for code in endpoint.OUT_OF_QUOTA),
+        *((429, code, False) for code in retry.OUT_OF_QUOTA),
         *((status, None, False) for status in (400, 401, 402, 403, 404, 413, 422)),
         (404, "model_not_found", False),
         (400, "content_filter", False),
     ],
 )
 def test_only_what_may_pass_is_worth_asking_again(status, code, again):
-    assert endpoint.worth_asking_again(status, code) is again
+    assert retry.worth_asking_again(status, code) is again
 
 
 # --- stopping ------------------------------------------------------------------------------------
@@ -465,7 +465,7 @@ A_CALL = 0.34
 
 def reserved(max_tokens=annotate.PARAMS["max_tokens"]):
     """What a call for one of `questions` may cost at DEAR."""
-    return endpoint.cost(DEAR, endpoint.at_most([roles.annotation_prompt(questions(1)[0])]), max_tokens)
+    return money.cost(DEAR, money.at_most([roles.annotation_prompt(questions(1)[0])]), max_tokens)
 
 
 @pytest.mark.parametrize("concurrency", [1, 4, 16])
@@ -485,7 +485,7 @@ def test_the_cap_stops_before_the_call_that_could_pass_it_and_keeps_what_was_ans
 
 
 def test_the_cap_waits_for_calls_under_way_before_it_says_no():
-    meter = endpoint.Meter(DEAR, 1.0)
+    meter = money.Meter(DEAR, 1.0)
     first = meter.reserve(500, 100)
     outcomes = []
 
@@ -500,7 +500,7 @@ def test_the_cap_waits_for_calls_under_way_before_it_says_no():
     thread.join(SOON)
     assert outcomes == [pytest.approx(0.6)]
     meter.settle(outcomes[0], 500, 100)
-    with pytest.raises(endpoint.CapReached, match=r"stopped at 0\.9400 of at most 1 USD"):
+    with pytest.raises(money.CapReached, match=r"stopped at 0\.9400 of at most 1 USD"):
         meter.reserve(500, 100)
 
 
@@ -531,15 +531,15 @@ def test_an_answer_of_unknown_usage_is_counted_in_full(mood, name):
     with PracticeServer({questions(1)[0]: [name, "fine"]}) as server:
         chat = chat_with(server, price=DEAR, timeout=0.6 if name == "silence" else SOON)
         ask(chat)
-    in_full = endpoint.cost(DEAR, endpoint.at_most(questions(1)), 16)
+    in_full = money.cost(DEAR, money.at_most(questions(1)), 16)
     assert chat.meter.spent == pytest.approx(in_full + A_CALL * (name != "no usage"))
 
 
 def test_the_price_of_a_model_is_the_given_one_then_0_on_this_machine_then_the_tables():
-    price = endpoint.price_of
-    assert price("gpt-4o-mini") == endpoint.PRICES["gpt-4o-mini"]
-    assert price("gpt-4o-mini-2024-07-18") == endpoint.PRICES["gpt-4o-mini"]
-    assert price("gpt-4o-2024-11-20", "https://eu.api.openai.com/v1") == endpoint.PRICES["gpt-4o"]
+    price = money.price_of
+    assert price("gpt-4o-mini") == money.PRICES["gpt-4o-mini"]
+    assert price("gpt-4o-mini-2024-07-18") == money.PRICES["gpt-4o-mini"]
+    assert price("gpt-4o-2024-11-20", "https://eu.api.openai.com/v1") == money.PRICES["gpt-4o"]
     assert price("gpt-4o-mini", given=(9.0, 9.0)) == (9.0, 9.0)
     for here in ("http://localhost:8000/v1", "http://127.0.0.1/v1", "http://[::1]:8000/v1"):
         assert price("gpt-4o-mini", here) == price("anything", here) == (0.0, 0.0)
@@ -551,7 +551,7 @@ def test_the_price_of_a_model_is_the_given_one_then_0_on_this_machine_then_the_t
 
 @pytest.mark.parametrize("host", ["127.0.0.1.example.org", "localhost.example.org", "api.notopenai.com"])
 def test_a_server_whose_name_only_looks_like_a_known_one_has_no_known_price(host):
-    assert endpoint.price_of("gpt-4o-mini", f"https://{host}/v1") is None
+    assert money.price_of("gpt-4o-mini", f"https://{host}/v1") is None
 
 
 def test_a_server_named_in_the_environment_has_its_own_price(monkeypatch):
@@ -562,15 +562,15 @@ def test_a_server_named_in_the_environment_has_its_own_price(monkeypatch):
 
 
 def test_the_cost_of_tokens_is_per_million():
-    assert endpoint.cost((1.25, 10.0), 1_000_000, 0) == 1.25
-    assert endpoint.cost((1.25, 10.0), 0, 500_000) == 5.0
+    assert money.cost((1.25, 10.0), 1_000_000, 0) == 1.25
+    assert money.cost((1.25, 10.0), 0, 500_000) == 5.0
 
 
 def test_a_bill_says_calls_tokens_price_cap_and_the_month_of_the_table():
-    line = str(endpoint.Bill("gpt-x", 1030, 412_000, 46_350, 0.1234, 0.5678, 1.0, (0.15, 0.6)))
+    line = str(money.Bill("gpt-x", 1030, 412_000, 46_350, 0.1234, 0.5678, 1.0, (0.15, 0.6)))
     for part in ("gpt-x", "1,030 calls", "412,000 tokens", "46,350", "0.12 USD", "at most 0.57", "cap 1 USD"):
         assert part in line
-    assert endpoint.PRICES_OF in line and "\n" not in line
+    assert money.PRICES_OF in line and "\n" not in line
 
 
 # --- what is said ----------------------------------------------------------------------------------
@@ -582,13 +582,13 @@ STATUSES = [None, 400, 401, 402, 403, 404, 408, 409, 413, 422, 429, 500, 503]
 @pytest.mark.parametrize("code", [None, "insufficient_quota", "model_not_found", "invalid_request_error"])
 def test_an_explanation_is_one_line_that_never_shows_a_key(status, code):
     for key, secret in (("sk-canary-1234_5", None), ("sk-proj-AbC*****xyz", None), ("gsk.canary/+=", "gsk.canary/+=")):
-        line = endpoint.explain(status, code, f"Your key\n {key}, is\r\nwrong: {key}", "some-model", secret)
+        line = retry.explain(status, code, f"Your key\n {key}, is\r\nwrong: {key}", "some-model", secret)
         assert key not in line and "canary" not in line and "AbC" not in line
         assert len(line.splitlines()) == 1
         assert re.search(r"check|add credit|run again|refused a request", line)
 
 
 def test_a_wrong_request_is_told_in_the_servers_own_words():
-    line = endpoint.explain(400, None, "context length is 4096", "m")
+    line = retry.explain(400, None, "context length is 4096", "m")
     assert line == "the server refused a request (400): context length is 4096"
-    assert len(endpoint.explain(400, None, "x" * 10_000, "m")) < 300
+    assert len(retry.explain(400, None, "x" * 10_000, "m")) < 300

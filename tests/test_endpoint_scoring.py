@@ -16,11 +16,11 @@ from collections import Counter
 import pytest
 import tiny
 
-from helpers import benchmarks, journal, practice, profiles, score
+from helpers import benchmarks, profiles, score
 from helpers.__main__ import main
-from helpers.chat import EndpointChat, chat_template, frame, user
+from helpers.chat import EndpointChat, chat_template, frame, journal, practice, user
+from helpers.chat.practice import PracticeServer
 from helpers.errors import UserError
-from helpers.practice import PracticeServer
 
 SOON = 60.0
 TRIGGER = benchmarks.get("openbookqa").STAGE2

@@ -16,12 +16,13 @@ import transformers
 import yaml
 from safetensors.torch import load_file, save_file
 
-from helpers import encode, finetune, models, profiles
-from helpers import trainer as trainer_
+from helpers import finetune, models, profiles
 from helpers.__main__ import main
 from helpers.data.lima import load_rows
-from helpers.encode import IGNORED
 from helpers.errors import UserError
+from helpers.finetune import encode
+from helpers.finetune import trainer as trainer_
+from helpers.finetune.encode import IGNORED
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

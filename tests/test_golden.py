@@ -20,8 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers import roles, sandbox, score
-from helpers.benchmarks import BENCHMARKS, common, letters
+from helpers import roles, score
+from helpers.benchmarks import BENCHMARKS, common, letters, sandbox
 
 GOLDEN = {
     name: [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

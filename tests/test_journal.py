@@ -10,9 +10,9 @@ import sys
 
 import pytest
 
-from helpers import journal
+from helpers.chat import journal
+from helpers.chat.journal import Journal
 from helpers.errors import UserError
-from helpers.journal import Journal
 
 
 def lines(path):
@@ -140,7 +140,7 @@ def test_a_journal_that_does_not_exist_is_empty(tmp_path):
 
 WRITER = """
 import sys
-from helpers.journal import Journal
+from helpers.chat.journal import Journal
 with Journal(sys.argv[1]) as answers:
     for i in range(3, 100_000):
         if sys.argv[2] == "extend":

@@ -13,15 +13,16 @@ import pytest
 import tiny
 from batch_provider import BatchProvider, Ending
 
-from helpers import endpoint, journal, judge, paper, practice, profiles, report, roles, stats, verdicts
+from helpers import judge, paper, profiles, roles, stats
 from helpers import run as run_
 from helpers.__main__ import main
-from helpers.batch import BatchChat
-from helpers.chat import Completion, EndpointChat, user
+from helpers.chat import Completion, EndpointChat, journal, money, practice, user
+from helpers.chat.batch import BatchChat
+from helpers.chat.practice import PracticeServer
 from helpers.data import lima
 from helpers.errors import UserError
-from helpers.judge import Pair
-from helpers.practice import PracticeServer
+from helpers.judge import Pair, verdicts
+from helpers.report import page
 
 A, B, NEITHER = (f"{who} is significantly better." for who in ("Answer A", "Answer B", "Neither"))
 NAMES = ("lima", "role")
@@ -50,7 +51,7 @@ class FakeJudge:
     def __init__(self, reply, order=sorted, stop_after=None, name="fake-judge"):
         self.reply, self.order, self.stop_after, self.name = reply, order, stop_after, name
         self.asked = Counter()
-        self.meter = endpoint.Meter((0.0, 0.0))
+        self.meter = money.Meter((0.0, 0.0))
 
     def complete(self, conversations, max_tokens, temperature=0.0):
         prompts = [c[-1]["content"] for c in conversations]
@@ -437,7 +438,7 @@ def test_the_batch_api_asks_the_same_at_half_the_price(tmp_path, monkeypatch):
         batch = BatchChat(chat, tmp_path, poll_seconds=0.001, say=quiet)
         result = judge.judge(some_pairs(2), NAMES, tmp_path, batch, say=lambda text: said.append(str(text)))
     assert list(result.table.result) == ["tie", "tie"] and len(provider.batches) == 1
-    assert "(1 and 4 USD per million" in said[0] and said[-1].endswith(f"{endpoint.cost((1, 4), 1200, 160):.4f} USD")
+    assert "(1 and 4 USD per million" in said[0] and said[-1].endswith(f"{money.cost((1, 4), 1200, 160):.4f} USD")
 
 
 def test_what_a_batch_under_way_asks_already_is_not_on_the_bill(tmp_path):
@@ -475,14 +476,14 @@ def test_the_bill_is_shown_before_the_first_call_and_may_stop_everything(tmp_pat
     assert not server.requests and said[0].startswith("to ask of m: 12 calls") and "cap 3 USD" in said[0]
     bill = said[1]
     assert bill.calls == 12 and 0 < bill.usd < bill.usd_at_most
-    worst = endpoint.cost((2.5, 10.0), 12 * 330, 12 * judge.PARAMS["max_tokens"])
+    worst = money.cost((2.5, 10.0), 12 * 330, 12 * judge.PARAMS["max_tokens"])
     assert bill.usd_at_most == pytest.approx(worst, rel=0.2)
 
 
 def test_the_cap_stops_the_judge_and_keeps_what_was_paid(tmp_path, server):
-    worst_call = endpoint.cost((2.5, 10.0), 200, judge.PARAMS["max_tokens"])
+    worst_call = money.cost((2.5, 10.0), 200, judge.PARAMS["max_tokens"])
     chat = EndpointChat("m", server.url, concurrency=1, price=(2.5, 10.0), max_usd=1.5 * worst_call)
-    with pytest.raises(endpoint.CapReached):
+    with pytest.raises(money.CapReached):
         judge.judge(some_pairs(), NAMES, tmp_path, chat, say=quiet)
     kept = len(judge.read(tmp_path))
     assert 0 < kept == len(server.requests) < 12
@@ -800,7 +801,7 @@ def test_the_lesson_says_what_cannot_be_concluded_and_goes_on(tmp_path, reply, n
     assert ("no verdict to count" in out) == (NOTHING in told)
     assert "no judged pair has a winner and a longer answer" in out  # all answers have five words
     found = "No net win: none of 30 pairs" if NOTHING in told else f"The judge (my judge) compared {recorded['n']}"
-    assert report.lessons(tmp_path, {"minutes": {}}, {"06": recorded})[6]["finding"].startswith(found)
+    assert page.lessons(tmp_path, {"minutes": {}}, {"06": recorded})[6]["finding"].startswith(found)
     assert (tmp_path / "figures" / "judge.png").is_file() and (tmp_path / "figures" / "judge.csv").is_file()
 
 

@@ -13,8 +13,9 @@ import time
 
 import pytest
 
-from helpers import annotate, journal, practice
-from helpers.practice import PracticeServer
+from helpers import annotate
+from helpers.chat import journal, practice
+from helpers.chat.practice import PracticeServer
 
 SOON = 60.0  # seconds, for what takes about one; these machines are noisy
 QUESTIONS = [f"What is question number {i} about?" for i in range(60)]

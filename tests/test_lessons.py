@@ -17,8 +17,10 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from helpers import chat, course, profiles, report, roles, run, score, trainer
+from helpers import chat, profiles, roles, run, score
 from helpers.benchmarks import BENCHMARKS
+from helpers.finetune import trainer
+from helpers.report import lessons, page
 
 pytestmark = pytest.mark.lessons
 ROOT = Path(__file__).parents[1]
@@ -40,7 +42,7 @@ def finished(pytestconfig):
         patch.delenv("SPT_DATA", raising=False)
         patch.setenv("OPENAI_API_KEY", CANARY)  # a key is at hand; nobody may be asked with it, or write it down
         patch.chdir(ROOT)
-        course.run_lessons("cpu", out=FOLDER, say=lambda text: print(text, flush=True))
+        lessons.run_lessons("cpu", out=FOLDER, say=lambda text: print(text, flush=True))
     return FOLDER
 
 
@@ -68,7 +70,7 @@ def test_a_run_holds_every_file_of_the_contract(finished):
         "manifest.json",
     ):
         assert (finished / name).is_file(), name
-    assert {p.stem for p in (finished / "figures").glob("*.png")} >= set(course.PICTURES)
+    assert {p.stem for p in (finished / "figures").glob("*.png")} >= set(lessons.PICTURES)
 
 
 def test_the_manifest_says_what_ran_and_that_it_stayed_below_six_gib(finished):
@@ -166,7 +168,7 @@ def test_the_report_shows_the_table_the_pictures_and_the_lessons(finished):
 
 def test_every_lesson_has_a_sentence_in_the_report_on_what_it_found(finished):
     manifest, metrics = (json.loads((finished / f"{name}.json").read_text()) for name in ("manifest", "metrics"))
-    said = {line["title"]: line["finding"] for line in report.lessons(finished, manifest, metrics)}
+    said = {line["title"]: line["finding"] for line in page.lessons(finished, manifest, metrics)}
     assert len(said) == 9 and [title for title, text in said.items() if len(text) < 20] == []
 
 
@@ -225,8 +227,8 @@ def test_lessons_02_and_03_run_alone_on_real_data(fresh, real_data, finished):
     """One training step and two real questions a benchmark: the same cells, other rows."""
     for lesson in ("03", "02"):
         this = run.open_run("cpu", fresh, max_steps=1, stage1_tokens=8, questions=dict.fromkeys(BENCHMARKS, 2))
-        (notebook,) = course.lessons(lesson)
-        course.execute(notebook, this)
+        (notebook,) = lessons.lessons(lesson)
+        lessons.execute(notebook, this)
     scores = score.read_csv(fresh / "scores.csv")
     assert set(scores.n) == {2} and len(scores) == 3 * len(BENCHMARKS)
     rows = json.loads((fresh / "lima_role.jsonl").read_text().splitlines()[0])

@@ -10,10 +10,12 @@ import torch
 import training
 from transformers import LlamaConfig, MistralConfig
 
-from helpers import memory, models, profiles
+from helpers import models, profiles
 from helpers.errors import UserError
-from helpers.memory import GIB
-from helpers.precision import AdamW16
+from helpers.finetune import memory
+from helpers.finetune.memory import GIB
+from helpers.finetune.precision import AdamW16
+from helpers.machine import resources
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -182,7 +184,7 @@ def test_the_first_precision_that_fits_is_used(base, tmp_path, monkeypatch):
 
 
 def test_peak_memory_is_that_of_this_process():
-    before = memory.peak_gib()
+    before = resources.peak_gib()
     held = torch.ones(2**28, dtype=torch.uint8)
-    assert 0.1 < before < 64 and memory.peak_gib() >= before
+    assert 0.1 < before < 64 and resources.peak_gib() >= before
     del held

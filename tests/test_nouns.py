@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from scipy.stats import permutation_test, spearmanr
 
-from helpers import nouns, roles, score
-from helpers.run import REFERENCE
+from helpers import roles, score
+from helpers.analyse import nouns
+from helpers.data import REFERENCE
 
 
 @pytest.fixture(scope="module")

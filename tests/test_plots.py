@@ -14,9 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import domains, nouns, plots, score
+from helpers import score
+from helpers.analyse import domains, nouns
 from helpers.benchmarks import mmlu
-from helpers.run import REFERENCE
+from helpers.data import REFERENCE
+from helpers.report import plots
 
 DRAWN = ("mmlu_domains", "role_clouds", "role_diversity", "role_nouns")
 PHONE = 380  # pixels
@@ -25,7 +27,7 @@ PHONE = 380  # pixels
 @pytest.fixture(autouse=True)
 def style():
     matplotlib.use("Agg")
-    plots.use_style()
+    style.use_style()
     yield
     plt.close("all")
 

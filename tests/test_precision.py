@@ -11,8 +11,8 @@ import tiny
 import torch
 import training
 
-from helpers import precision
-from helpers.precision import AdamW16, round_stochastically
+from helpers.finetune import precision
+from helpers.finetune.precision import AdamW16, round_stochastically
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -13,10 +13,10 @@ import training
 from safetensors.torch import load_file
 
 from helpers import finetune, models, profiles, roles, score
-from helpers import trainer as trainer_
 from helpers.__main__ import main
 from helpers.chat import LocalChat, user
 from helpers.errors import UserError
+from helpers.finetune import trainer as trainer_
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -15,10 +15,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from helpers import annotate, practice, release, roles
-from helpers.chat import EndpointChat
+from helpers import annotate, roles
+from helpers.annotate import publish
+from helpers.chat import EndpointChat, practice
 from helpers.data.lima import Dialogue
 from helpers.errors import UserError
+from helpers.finetune import card
 
 COMMIT = "https://huggingface.co/datasets/me/lima-role/commit/" + "1" * 40
 
@@ -108,7 +110,7 @@ class Hub:
 def process(tmp_path, hub_url, *command):
     """A fresh interpreter whose hub is at `hub_url`: the address is read when huggingface_hub is imported."""
     own = {"HF_ENDPOINT": hub_url, "HF_TOKEN": "hf_test", "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "0"}
-    own["PYTHONPATH"] = str(Path(release.__file__).parents[1])
+    own["PYTHONPATH"] = str(Path(publish.__file__).parents[1])
     return subprocess.run(
         [sys.executable, *command], env={**os.environ, **own}, capture_output=True, text=True, timeout=60, cwd=tmp_path
     )
@@ -153,7 +155,7 @@ def front_matter(card):
 
 
 def test_the_card_states_source_licence_and_annotator(finished):
-    head, text = front_matter(release.card(finished[1]))
+    head, text = front_matter(publish.card(finished[1]))
     assert head["license"] == "other" and "non-commercial" in head["license_name"]
     assert head["license_link"].endswith("GAIR/lima") and head["source_datasets"] == ["GAIR/lima"]
     assert head["configs"] == [{"config_name": "default", "data_files": [{"split": "train", "path": "train.jsonl"}]}]
@@ -164,26 +166,26 @@ def test_the_card_states_source_licence_and_annotator(finished):
 
 def test_the_counts_in_the_card_are_those_of_the_rows(finished):
     rows = finished[1]
-    text = release.card(rows)
+    text = publish.card(rows)
     for line in ("dialogues | 5", "of several turns | 1", "role parsed | 3", "role declined | 1", "role malformed | 1"):
         assert f"| {line} |" in text
     assert "2 rows have no role of their own" in text
     nouns = {roles.role_noun(r["role"]["role_description"]) for r in rows if r["outcome"] == "parsed"}
     for noun in nouns:
         assert f"{noun} (" in text
-    text = release.card([*rows, {**rows[0], "annotator": "somebody"}])
+    text = publish.card([*rows, {**rows[0], "annotator": "somebody"}])
     assert "| dialogues | 6 |" in text and "a-model (5), somebody (1)" in text
 
 
 def test_the_size_in_the_front_matter_is_that_of_the_rows(finished):
     rows = finished[1]
-    assert front_matter(release.card(rows))[0]["size_categories"] == "n<1K"
-    assert front_matter(release.card(rows * 200))[0]["size_categories"] == "1K<n<10K"
+    assert front_matter(publish.card(rows))[0]["size_categories"] == "n<1K"
+    assert front_matter(publish.card(rows * 200))[0]["size_categories"] == "1K<n<10K"
 
 
 def test_a_role_without_a_noun_is_not_counted_as_one(finished):
     nameless = {**finished[1][0], "role": {**finished[1][0]["role"], "role_description": "a 007"}}
-    assert "None" not in release.card([nameless])
+    assert "None" not in publish.card([nameless])
 
 
 # --- the dry run --------------------------------------------------------------------------------
@@ -196,7 +198,7 @@ def test_a_dry_run_writes_the_two_files_and_asks_the_hub_nothing(path, tmp_path,
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("dry run: me/lima-role would get 5 rows, 0.0 MB, private; read hub/README.md")
     assert sorted(p.name for p in (tmp_path / "hub").iterdir()) == ["README.md", "train.jsonl"]
-    assert (tmp_path / "hub" / "README.md").read_text(encoding="utf-8") == release.card(finished[1])
+    assert (tmp_path / "hub" / "README.md").read_text(encoding="utf-8") == publish.card(finished[1])
     lines = (tmp_path / "hub" / "train.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line) for line in lines] == finished[1]
 
@@ -204,16 +206,16 @@ def test_a_dry_run_writes_the_two_files_and_asks_the_hub_nothing(path, tmp_path,
 def test_what_is_uploaded_can_be_loaded_with_datasets_row_by_row(path, tmp_path, finished):
     from datasets import load_dataset
 
-    folder = release.push_to_hub(path, "me/lima-role", dry_run=True, say=lambda *_: None)
+    folder = publish.push_to_hub(path, "me/lima-role", dry_run=True, say=lambda *_: None)
     loaded = load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
     assert loaded.to_list() == finished[1]
 
 
 def test_a_second_dry_run_tells_of_the_rows_of_today(path, finished):
     said = []
-    release.push_to_hub(path, "me/lima-role", dry_run=True, say=said.append)
+    publish.push_to_hub(path, "me/lima-role", dry_run=True, say=said.append)
     path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:3]), encoding="utf-8")
-    release.push_to_hub(path, "me/lima-role", dry_run=True, say=said.append)
+    publish.push_to_hub(path, "me/lima-role", dry_run=True, say=said.append)
     assert ["5 rows" in said[0], "3 rows" in said[1]] == [True, True]
 
 
@@ -222,7 +224,7 @@ def test_a_file_of_your_own_in_hub_is_neither_removed_nor_uploaded(path, tmp_pat
     (tmp_path / "hub" / "notes.txt").write_text("mine")
     with Hub() as hub:
         here(hub)
-        release.push_to_hub(path, "me/lima-role", say=lambda *_: None)
+        publish.push_to_hub(path, "me/lima-role", say=lambda *_: None)
     assert (tmp_path / "hub" / "notes.txt").read_text() == "mine"
     assert sorted(hub.committed) == ["README.md", "train.jsonl"]
 
@@ -232,7 +234,7 @@ def test_a_file_of_your_own_in_hub_is_neither_removed_nor_uploaded(path, tmp_pat
 
 def refused(path, repo="me/lima-role", **settings) -> str:
     with pytest.raises(UserError) as error:
-        release.push_to_hub(path, repo, say=lambda *_: None, **settings)
+        publish.push_to_hub(path, repo, say=lambda *_: None, **settings)
     assert "\n" not in str(error.value) and str(path.parent) not in str(error.value)
     return str(error.value)
 
@@ -301,14 +303,14 @@ def test_only_the_option_public_makes_it_public(path, here):
     with Hub() as hub:
         here(hub)
         said = []
-        release.push_to_hub(path, "me/lima-role", private=False, say=said.append)
+        publish.push_to_hub(path, "me/lima-role", private=False, say=said.append)
     assert hub.created[0]["visibility"] == "public" and said == ["uploaded me/lima-role: 5 rows, 0.0 MB, PUBLIC"]
 
 
 def test_a_data_set_that_exists_and_is_private_is_updated(path, here):
     with Hub(exists="private") as hub:
         here(hub)
-        release.push_to_hub(path, "me/lima-role", say=lambda *_: None)
+        publish.push_to_hub(path, "me/lima-role", say=lambda *_: None)
     assert sorted(hub.committed) == ["README.md", "train.jsonl"]
 
 
@@ -450,7 +452,7 @@ def tuned(tmp_path):
     (folder / "training_args.bin").write_bytes(b"a pickle")
     (folder / "config.json").write_text("{}")
     (folder / "manifest.json").write_text(json.dumps(MANIFEST))
-    (folder / "README.md").write_text(release.model_card(MANIFEST))
+    (folder / "README.md").write_text(card.model_card(MANIFEST))
     return folder
 
 
@@ -485,4 +487,4 @@ def test_a_model_is_uploaded_without_pickles_and_logs(tuned, tmp_path):
 def test_a_folder_without_a_finished_model_is_refused(tuned):
     (tuned / "manifest.json").unlink()
     with pytest.raises(UserError, match="holds no model that finetune has finished"):
-        release.push_model(tuned, "me/lima-role", dry_run=True)
+        card.push_model(tuned, "me/lima-role", dry_run=True)

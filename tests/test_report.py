@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import benchmarks, pictures, plots, report, run, score
+from helpers import benchmarks, run, score
 from helpers.benchmarks import BENCHMARKS
+from helpers.report import page, pictures, plots
 
 ROOT = Path(__file__).parents[1]
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -85,7 +86,7 @@ def scored(folder, arms=("base", "lima", "role"), **how):
 
 
 def written(this, **manifest):
-    path = report.write_report(this, MANIFEST | manifest)
+    path = page.write_report(this, MANIFEST | manifest)
     assert path == this.folder / "index.html"
     return Page(path.read_text(encoding="utf-8"))
 

@@ -16,6 +16,9 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from helpers import data
+from helpers.report import page
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -194,7 +197,8 @@ def test_the_pictures_say_which_run_they_come_from():
 
 
 def test_the_readme_shows_the_scores_of_the_packaged_run():
-    from helpers import course, report, run, score
+    from helpers import score
+    from helpers.report import lessons
 
-    shown = (ROOT / "README.md").read_text(encoding="utf-8").split(course.TABLE_BEGINS)[1].split(course.TABLE_ENDS)[0]
-    assert shown.strip() == report.readme_table(score.read_csv(run.REFERENCE / "scores.csv"))
+    shown = (ROOT / "README.md").read_text(encoding="utf-8").split(lessons.TABLE_BEGINS)[1].split(lessons.TABLE_ENDS)[0]
+    assert shown.strip() == page.readme_table(score.read_csv(data.REFERENCE / "scores.csv"))

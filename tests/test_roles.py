@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from helpers import annotate, benchmarks, data, journal, paper, roles
+from helpers import annotate, benchmarks, data, paper, roles
+from helpers.chat import journal
 from helpers.data import lima
 
 REPLIES = [record["reply"] for record in journal.read(annotate.PACKAGED_JOURNAL)]

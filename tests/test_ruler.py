@@ -11,8 +11,10 @@ import pytest
 import tiny
 from matplotlib.colors import to_rgba
 
-from helpers import benchmarks, plots, profiles, ruler, score
+from helpers import benchmarks, profiles, score
 from helpers.chat import Completion
+from helpers.report import plots
+from helpers.score import readings
 
 ROLE = "[This question is a Biology problem involving cells. From now on, I will think like a biologist who counts.]"
 
@@ -47,7 +49,7 @@ def scored(tmp_path):
 def test_an_answer_gets_its_raw_texts_back_and_one_without_a_record_is_left_out(scored, tmp_path):
     answers, _ = scored({"role": (ROLE + " Cells.", " (B)."), "lima": ("Cells.", " (C).")}, ["mmlu", "gsm8k"])
     (tmp_path / "generations" / "lima-seed0" / "gsm8k.jsonl").unlink()
-    found = ruler.replies(answers, tmp_path)
+    found = readings.replies(answers, tmp_path)
     assert found.groupby(["arm", "benchmark"]).size().to_dict() == {
         ("lima", "mmlu"): 6,
         ("role", "mmlu"): 6,
@@ -55,13 +57,13 @@ def test_an_answer_gets_its_raw_texts_back_and_one_without_a_record_is_left_out(
     }
     assert set(found[found.arm == "role"].stage1) == {ROLE + " Cells."} and set(found.stage2) == {" (B).", " (C)."}
     assert list(found.columns) == [*score.ANSWERS, "stage1", "stage2"]
-    assert ruler.replies(answers, tmp_path / "elsewhere").empty
+    assert readings.replies(answers, tmp_path / "elsewhere").empty
 
 
 def test_a_reading_differs_from_another_only_by_stage_rule_and_stripping(scored, tmp_path):
     arms = {"role": (ROLE + " I like (C).", " A bank, so (D)."), "lima": ("I like (C).", " A bank, so (D).")}
     answers, rows = scored(arms, ["mmlu"], limit=20)
-    lines = ruler.readings(ruler.replies(answers, tmp_path), rows).set_index("reading")
+    lines = readings.readings(readings.replies(answers, tmp_path), rows).set_index("reading")
     golds = [benchmarks.get("mmlu").gold(row) for row in rows["mmlu"]]
     share = {letter: golds.count(letter) / 20 for letter in "ABCD"}
     assert len(set(share.values())) == 4  # else a wrong letter could pass below
@@ -79,7 +81,7 @@ def test_a_reading_differs_from_another_only_by_stage_rule_and_stripping(scored,
 
 def test_a_role_prompt_left_in_makes_silence_an_answer(scored, tmp_path):
     answers, rows = scored({"role": (ROLE, " I cannot tell."), "lima": ("I cannot tell.", " I cannot tell.")}, ["date"])
-    lines = ruler.readings(ruler.replies(answers, tmp_path), rows).set_index("reading")
+    lines = readings.readings(readings.replies(answers, tmp_path), rows).set_index("reading")
     assert set(lines["unparsed lima"]) == {1.0}
     assert list(lines["unparsed role"]) == [1.0, 1.0, 1.0, 0.0]
 
@@ -87,7 +89,7 @@ def test_a_role_prompt_left_in_makes_silence_an_answer(scored, tmp_path):
 def test_the_first_reading_gives_the_scores_of_the_run_and_the_second_the_papers_rule(scored, tmp_path):
     names = ["mmlu", "strategyqa", "gsm8k", "date"]
     answers, rows = scored({"role": ("x", " No, B, 7"), "lima": ("x", " (A) or yes")}, names, limit=12)
-    lines = ruler.readings(ruler.replies(answers, tmp_path), rows).set_index("reading")
+    lines = readings.readings(readings.replies(answers, tmp_path), rows).set_index("reading")
     for arm, part in answers.groupby("arm"):
         assert lines[arm]["stage 2, declared"] == pytest.approx(part.correct.mean())
         assert lines[arm]["stage 2, kojima"] == pytest.approx(part.kojima_correct.mean())
@@ -95,19 +97,19 @@ def test_the_first_reading_gives_the_scores_of_the_run_and_the_second_the_papers
 
 def test_a_run_of_one_stage_is_read_from_that_stage():
     record = {"benchmark": "mmlu", "stage1": "The answer is (D).", "stage2": None}
-    assert ruler.read(record, {}, "stage2", "declared") == "D"
-    assert ruler.read(record | {"stage2": float("nan")}, {}, "stage2", "declared") == "D"  # as pandas keeps None
+    assert readings.read(record, {}, "stage2", "declared") == "D"
+    assert readings.read(record | {"stage2": float("nan")}, {}, "stage2", "declared") == "D"  # as pandas keeps None
 
 
 def test_without_a_reply_that_can_be_read_the_table_is_empty_of_numbers():
     nothing = pd.DataFrame(columns=[*score.ANSWERS, "stage1", "stage2"])
-    lines = ruler.readings(nothing, {"mmlu": benchmarks.get("mmlu").rows("packaged", 2)})
-    assert len(lines) == len(ruler.READINGS) and set(lines.replies) == {0}
+    lines = readings.readings(nothing, {"mmlu": benchmarks.get("mmlu").rows("packaged", 2)})
+    assert len(lines) == len(readings.READINGS) and set(lines.replies) == {0}
     assert lines.drop(columns=["reading", "replies"]).isna().all(axis=None)
 
 
 def test_the_counts_of_kongs_logs_give_their_published_accuracies():
-    logs = ruler.KONG
+    logs = readings.KONG
     assert list((100 * logs.correct / logs.n).round(1)) == [67.8, 69.9, 74.5, 77.2, 66.0, 67.0]
     assert list((100 * logs.correct / (logs.n - logs.unparsed)).round(1)) == [77.2, 71.5, 76.4, 77.4, 70.4, 70.0]
 
@@ -119,13 +121,13 @@ def test_in_float32_a_batch_changes_no_reply_and_replies_come_in_the_order_of_th
     tiny.save(tmp_path / "model")
     profile = profiles.get("cpu", model=str(tmp_path / "model"))
     few = [(name, row) for name in ("mmlu", "gsm8k", "humaneval") for row in benchmarks.get(name).rows("packaged", 3)]
-    same = ruler.ask_again(profile, few, "float32", (1, 4, 16), tokens=8, then_tokens=4)
+    same = readings.ask_again(profile, few, "float32", (1, 4, 16), tokens=8, then_tokens=4)
     assert list(same) == [("float32", 1), ("float32", 4), ("float32", 16)]
     assert max(c.tokens for c in same["float32", 1]) == 8
-    short = ruler.ask_again(replace(profile, stage1_tokens=3), few, "float32", (4,))
+    short = readings.ask_again(replace(profile, stage1_tokens=3), few, "float32", (4,))
     assert max(c.tokens for c in short["float32", 4]) == 3  # a profile's limit is never passed
     for other in (4, 16):
-        assert ruler.flips(few, same["float32", 1], same["float32", other])["other text"] == 0
+        assert readings.flips(few, same["float32", 1], same["float32", other])["other text"] == 0
     longest = max(few, key=lambda asked: len(benchmarks.get(asked[0]).question(asked[1])))
     tokens = [c.prompt_tokens for c in same["float32", 16]]
     assert tokens.index(max(tokens)) == few.index(longest)
@@ -136,11 +138,11 @@ def test_flips_are_counted_by_text_and_by_answer():
     few = [("mmlu", row) for row in benchmarks.get("mmlu").rows("packaged", 4)]
     first = [Completion("x", "stop", 5, 1, " (A).")] * 4
     second = [*first[:1], Completion("y", "stop", 5, 1, " (A)."), Completion("x", "stop", 5, 1, " A"), *first[:1]]
-    found = ruler.flips(few, first, second)
+    found = readings.flips(few, first, second)
     assert (found["n"], found["other text"], found["other answer"]) == (4, 2, 0)
-    found = ruler.flips(few, first, [Completion("x", "stop", 5, 1, " none"), *first[1:]])
+    found = readings.flips(few, first, [Completion("x", "stop", 5, 1, " none"), *first[1:]])
     assert (found["other text"], found["other answer"]) == (1, 1) and 0 < found["low"] < 0.25 < found["high"] < 1
-    nothing = ruler.flips([], [], [])
+    nothing = readings.flips([], [], [])
     assert (nothing["n"], nothing["low"], nothing["high"]) == (0, 0, 1)
 
 
@@ -149,7 +151,7 @@ def test_flips_are_counted_by_text_and_by_answer():
 
 @pytest.mark.parametrize("n", [200, 2000])
 def test_repeated_studies_scatter_about_the_truth_and_their_intervals_hold_it(n):
-    studies = ruler.repeat(n, 0.03, 0.3)
+    studies = readings.repeat(n, 0.03, 0.3)
     assert len(studies) == 4_000 and set(studies.n) == {n}
     assert studies.difference.mean() == pytest.approx(0.03, abs=4 * math.sqrt(0.3 / n / 4_000))
     assert ((studies.low <= 0.03) & (studies.high >= 0.03)).mean() == pytest.approx(0.95, abs=0.02)
@@ -157,22 +159,22 @@ def test_repeated_studies_scatter_about_the_truth_and_their_intervals_hold_it(n)
 
 def test_the_formula_of_the_lesson_is_the_difference_that_four_in_five_studies_find():
     n, apart = 500, 0.3
-    studies = ruler.repeat(n, 2.8 * math.sqrt(apart / n), apart)
+    studies = readings.repeat(n, 2.8 * math.sqrt(apart / n), apart)
     assert (studies.low > 0).mean() == pytest.approx(0.8, abs=0.03)
 
 
 def test_a_study_is_repeated_to_the_digit_and_another_seed_is_another_study():
-    assert ruler.repeat(20, 0.03, 0.3, 50).equals(ruler.repeat(20, 0.03, 0.3, 50))
-    assert not ruler.repeat(20, 0.03, 0.3, 50, seed=1).equals(ruler.repeat(20, 0.03, 0.3, 50))
+    assert readings.repeat(20, 0.03, 0.3, 50).equals(readings.repeat(20, 0.03, 0.3, 50))
+    assert not readings.repeat(20, 0.03, 0.3, 50, seed=1).equals(readings.repeat(20, 0.03, 0.3, 50))
 
 
 def test_a_gain_larger_than_the_share_on_which_arms_part_is_impossible():
     with pytest.raises(ValueError, match="must part on at least so many questions"):
-        ruler.repeat(20, 0.3, 0.1)
+        readings.repeat(20, 0.3, 0.1)
 
 
 def test_the_picture_colours_the_studies_that_found_something_and_only_those():
-    studies = pd.concat([ruler.repeat(n, 0.03, 0.3, 60) for n in (20, 2000)], ignore_index=True)
+    studies = pd.concat([readings.repeat(n, 0.03, 0.3, 60) for n in (20, 2000)], ignore_index=True)
     figure = plots.repetitions(studies, 0.03)
     assert [axis.get_title(loc="left") or axis.get_title() for axis in figure.axes] == [
         "20 questions",

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from helpers import course, profiles, sandbox
+from helpers import profiles
 from helpers import score as scoring
 from helpers.__main__ import main
-from helpers.benchmarks import humaneval
+from helpers.benchmarks import humaneval, sandbox
 from helpers.errors import UserError
+from helpers.report import lessons
 
 TESTS = """
 def check(candidate):
@@ -429,7 +430,7 @@ def test_unsandboxed_is_told_in_one_paragraph_and_then_humaneval_runs(command, n
 
     monkeypatch.setenv(sandbox.SAID, "")  # taken back after the test
     monkeypatch.setattr(scoring, "local_chat", goes_on)
-    monkeypatch.setattr(course, "run_lessons", goes_on)
+    monkeypatch.setattr(lessons, "run_lessons", goes_on)
     assert main([*(["run"] if command == "run" else [*SCORE, "humaneval"]), "--unsandboxed"]) == 2
     paragraph, end = capsys.readouterr().err.splitlines()
     assert end == "far enough" and asked == ["humaneval"]

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers import annotate, benchmarks, journal, models, profiles, score
-from helpers.chat import EndpointChat, chat_template
+from helpers import annotate, benchmarks, models, profiles, score
+from helpers.chat import EndpointChat, chat_template, journal
 from helpers.data.lima import dialogues
 
 pytestmark = pytest.mark.lessons  # loads the default model twice over: half a minute

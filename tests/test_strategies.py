@@ -11,10 +11,11 @@ import pytest
 import tiny
 import training
 
-from helpers import annotate, encode, endpoint, finetune, journal, roles, score, strategies, trainer
-from helpers.chat import Completion
+from helpers import annotate, finetune, roles, score, strategies
+from helpers.chat import Completion, journal, money
 from helpers.data import lima
 from helpers.errors import UserError
+from helpers.finetune import encode, trainer
 from helpers.strategies import ROLE_PLAY, STEP_BACK, STRATEGIES
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -184,7 +185,7 @@ def test_a_paid_annotator_is_billed_first_and_a_no_stops_there(tmp_path):
     chat.meter = SimpleNamespace(price=(2.5, 10.0), max_usd=1.0)
     told = []
 
-    def refuse(bill: endpoint.Bill) -> None:
+    def refuse(bill: money.Bill) -> None:
         assert bill.calls == 1 and 0 < bill.usd <= bill.usd_at_most and bill.max_usd == 1.0
         raise UserError("no")
 

@@ -11,7 +11,7 @@ import tiny
 import torch
 
 from helpers import finetune, profiles
-from helpers import trainer as trainer_
+from helpers.finetune import trainer as trainer_
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import typer
 from .errors import UserError
 
 if TYPE_CHECKING:
-    from .endpoint import Bill
+    from .chat.money import Bill
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -42,7 +42,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="say what it would cost,
 @app.command()
 def doctor() -> None:
     """What this machine can run, line by line."""
-    from . import doctor as doctor_
+    from .machine import doctor as doctor_
 
     raise typer.Exit(0 if doctor_.report() else 1)
 
@@ -55,16 +55,20 @@ def run_(
     unsandboxed: Unsandboxed = False,
 ) -> None:
     """Execute lessons with papermill and write the report."""
-    from . import course
+    from . import models, profiles
+    from .report.lessons import choose, run_lessons
+    from .run import open_run
 
     if unsandboxed:
         _tell_unsandboxed()
-    report = course.run_lessons(profile, lessons, out)
+    notebooks = choose(lessons)  # a wrong number is found before a folder is made
+    models.need_device(profiles.get(profile))
+    report = run_lessons(open_run(profile, out), notebooks)
     print(f"open {os.path.relpath(report)} in a browser")
 
 
 def _tell_unsandboxed() -> None:
-    from . import sandbox
+    from .benchmarks import sandbox
 
     print(sandbox.allow_unsandboxed(), file=sys.stderr)
 
@@ -75,7 +79,7 @@ def prefetch(
     profile: Profile_ = "cpu",
 ) -> None:
     """Fetch the profile's model and data into a folder, for a room without internet."""
-    from . import prefetch as prefetch_
+    from .machine import prefetch as prefetch_
 
     prefetch_.prefetch(profile, to)
 
@@ -103,8 +107,8 @@ def annotate(
 ) -> None:
     """Write LIMA-Role: our own annotations for questions we know, a server for the others."""
     from . import annotate as annotate_
-    from .batch import BatchChat
     from .chat import EndpointChat
+    from .chat.batch import BatchChat
     from .data import lima, source_for
 
     if annotator not in ("packaged", "server"):
@@ -190,14 +194,15 @@ def push(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="make card and files, upload nothing")] = False,
 ) -> None:
     """Upload a finished LIMA-Role, or a tuned model, to the hub, with a card that states where it comes from."""
-    from . import release
+    from .annotate import publish as data_set
+    from .finetune import card
 
     if (rows is None) == (model is None):
         raise UserError("say what to upload: --rows FILE or --model DIR")
     if rows:
-        release.push_to_hub(rows, repo, private=not public, dry_run=dry_run)
+        data_set.push_to_hub(rows, repo, private=not public, dry_run=dry_run)
     else:
-        release.push_model(model, repo, private=not public, dry_run=dry_run)
+        card.push_model(model, repo, private=not public, dry_run=dry_run)
 
 
 @app.command()
@@ -274,8 +279,9 @@ def score(
 ) -> None:
     """Score a model on benchmarks; the table goes to the screen and to scores.csv."""
     from . import benchmarks as benchmarks_
-    from . import profiles, sandbox
+    from . import profiles
     from . import score as score_
+    from .benchmarks import sandbox
 
     if unsandboxed:
         _tell_unsandboxed()
@@ -337,10 +343,11 @@ def judge(
 ) -> None:
     """Let a model judge which of two arms answers open questions better, each pair in both orders."""
     from . import judge as judge_
-    from . import profiles, score, verdicts
-    from .batch import BatchChat
+    from . import profiles, score
     from .chat import EndpointChat
+    from .chat.batch import BatchChat
     from .data import source_for
+    from .judge import verdicts
 
     if not model:
         raise UserError("give --model, the judge's name (and --base-url for a server other than OpenAI's)")
@@ -368,9 +375,9 @@ def judge(
 @app.command(hidden=True)
 def publish(folder: Path) -> None:
     """For maintainers: a finished run's pictures to figures/, its tables to the packaged reference run."""
-    from . import course
+    from .report.lessons import publish as publish_
 
-    course.publish(folder)
+    publish_(folder)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -18,14 +18,15 @@ from typing import Any
 
 import pandas as pd
 
-from . import annotate, finetune, judge, models, plots, profiles, score
-from .data import SAMPLES, lima, source_for
+from . import annotate, finetune, judge, models, profiles, score
+from .arms import LABELS
+from .data import REFERENCE, lima, source_for
 from .errors import UserError
-from .memory import peak_gib
+from .machine.provenance import root
+from .machine.resources import peak_gib
 from .profiles import Profile
-from .provenance import root
+from .report import style
 
-REFERENCE = SAMPLES / "reference"  # the CSV files of a real `cpu` run, for lessons taught alone
 NEEDED_MB = 4_000  # two tuned models, a checkpoint, and the run's files
 
 
@@ -145,7 +146,7 @@ class Run:
         that shows nothing of this run.
         """
         stamp = caption or self.caption(data)
-        plots.stamp(figure, stamp)
+        style.stamp(figure, stamp)
         target = self.folder / "figures" / f"{name}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(target, metadata={"Software": None, "Description": stamp})
@@ -173,7 +174,7 @@ class Run:
 
 
 def _named(arms: Sequence[str]) -> str:
-    return " and ".join(plots.LABELS.get(arm, arm) for arm in arms)
+    return " and ".join(LABELS.get(arm, arm) for arm in arms)
 
 
 def start(profile: str = "cpu", folder: str | None = None, **overrides: Any) -> Run:
@@ -183,7 +184,7 @@ def start(profile: str = "cpu", folder: str | None = None, **overrides: Any) -> 
     profile to change, for an experiment in a folder of its own.
     """
     run = open_run(profile, folder, **overrides)
-    plots.use_style()
+    style.use_style()
     changed = ", ".join(f"{k}={v}" for k, v in overrides.items())
     shown = os.path.relpath(run.folder, root())
     shown = run.folder.name if shown.startswith("..") else shown

@@ -10,10 +10,11 @@ questions in the same order in both arms, seed k of one arm beside seed k of the
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import binomtest, norm, t
 
@@ -62,6 +63,24 @@ def wilson(k: int, n: int, level: float = 0.95) -> Interval:
         return Interval(float("nan"), 0.0, 1.0)
     interval = binomtest(k, n).proportion_ci(level, method="wilson")
     return Interval(k / n, float(interval.low), float(interval.high))
+
+
+def share_of_questions(mean: float, n: int) -> Interval:
+    """A share over n questions, each perhaps a mean over seeds, with Wilson's interval for n questions.
+
+    Four seeds' answers to one question are nearly copies: to count them as four questions would halve the interval.
+    n = 0 gives (nan, 0, 1).
+    """
+    return wilson(round(mean * n), n)._replace(estimate=mean) if n else wilson(0, 0)
+
+
+def shares(marks: Mapping[str, Iterable[bool]]) -> pd.DataFrame:
+    """k, n, share, low, high of each named list of marks, with Wilson's 95 % interval; the share of nothing is empty."""
+    lines = []
+    for name, values in marks.items():
+        values = [bool(v) for v in values]
+        lines.append((name, sum(values), len(values), *wilson(sum(values), len(values))))
+    return pd.DataFrame(lines, columns=["", "k", "n", "share", "low", "high"]).set_index("")
 
 
 def paired(a: Answers, b: Answers, level: float = 0.95, draws: int = 10_000, seed: int = 0, clusters=None) -> Interval:

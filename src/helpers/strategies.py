@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from . import annotate as annotate_
-from . import endpoint, journal, roles
-from .chat import told, user
+from . import roles
+from .chat import journal, money, told, user
 from .data import SAMPLES
 from .data.lima import Dialogue
 from .errors import UserError
@@ -126,7 +126,7 @@ def annotate(
     dialogues: Sequence[Dialogue],
     out: Path,
     chat: Any = None,
-    approve: Callable[[endpoint.Bill], None] | None = None,
+    approve: Callable[[money.Bill], None] | None = None,
     say: Callable = print,
 ) -> list[dict[str, Any]]:
     """Rows to train on: dialogues with the strategy's annotation under its name. Raw replies stay in <strategy>.jsonl.
@@ -180,11 +180,11 @@ def _ask(strategy: Strategy, missing: list, keys: list, chat: Any, answers: Any,
     options = {"max_tokens": annotate_.PARAMS["max_tokens"]}
     if meter := getattr(chat, "meter", None):
         texts = [c[0]["content"] for c in conversations]
-        price, room = endpoint.need_price(meter.price, chat.name), options["max_tokens"] * len(texts)
-        read, written = sum(map(endpoint.tokens_in, texts)), annotate_.TYPICAL_REPLY * len(texts)
-        worst = endpoint.cost(price, endpoint.at_most(texts), room)
-        usd = endpoint.cost(price, read, written)
-        bill = endpoint.Bill(chat.name, len(texts), read, written, usd, worst, meter.max_usd, price)
+        price, room = money.need_price(meter.price, chat.name), options["max_tokens"] * len(texts)
+        read, written = sum(map(money.tokens_in, texts)), annotate_.TYPICAL_REPLY * len(texts)
+        worst = money.cost(price, money.at_most(texts), room)
+        usd = money.cost(price, read, written)
+        bill = money.Bill(chat.name, len(texts), read, written, usd, worst, meter.max_usd, price)
         say(bill)
         if approve:
             approve(bill)

@@ -16,7 +16,7 @@ REQUESTS, LATENCY, CONCURRENCY = 1030, 1.0, 64
 
 
 def serve(pipe) -> None:
-    from helpers.practice import PracticeServer
+    from helpers.chat.practice import PracticeServer
 
     with PracticeServer("fine", delay=LATENCY) as server:
         pipe.send(server.url)

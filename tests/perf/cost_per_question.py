@@ -31,7 +31,7 @@ def measure(n: int) -> None:
 
     from helpers import profiles, score
     from helpers.chat import LocalChat
-    from helpers.memory import peak_gib
+    from helpers.machine.resources import peak_gib
 
     profile = replace(profiles.get("cpu"), stage1_tokens=24)
     chat = LocalChat(tiny.model(), tiny.tokenizer(), "tiny", 8, 65_536)

@@ -11,8 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 
 def main() -> None:
-    from helpers import sandbox
-    from helpers.benchmarks import humaneval
+    from helpers.benchmarks import humaneval, sandbox
 
     rows = humaneval.rows("packaged")
     replies = {

@@ -16,7 +16,7 @@ ROWS = 100_000
 def main() -> None:
     import json
 
-    from helpers import journal, practice
+    from helpers.chat import journal, practice
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "annotations.jsonl"

@@ -23,7 +23,7 @@ def main() -> None:
 
     from helpers import annotate, models
     from helpers.data.lima import dialogues
-    from helpers.encode import encode_rows, epoch_order
+    from helpers.finetune.encode import encode_rows, epoch_order
 
     with tempfile.TemporaryDirectory() as folder:
         rows = annotate.annotate(dialogues("local"), Path(folder), say=lambda *_: None)

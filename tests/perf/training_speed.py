@@ -39,8 +39,8 @@ def theirs(profile, data, folder, **changed) -> tuple[float, list[float]]:
     from trl import SFTConfig, SFTTrainer
 
     from helpers import models
-    from helpers.encode import encode_rows
-    from helpers.trainer import EpochSampler
+    from helpers.finetune.encode import encode_rows
+    from helpers.finetune.trainer import EpochSampler
 
     where = str(models.fetch_default())
     tokenizer = AutoTokenizer.from_pretrained(where)

@@ -11,9 +11,8 @@ import textwrap
 import warnings
 from itertools import zip_longest
 
-from .. import sandbox
 from ..errors import UserError
-from . import common
+from . import common, sandbox
 
 NAME = "humaneval"
 STAGE2 = None  # code is taken from stage 1

@@ -17,22 +17,11 @@ from __future__ import annotations
 import hashlib
 from itertools import chain, zip_longest
 
+from ..paper import DOMAINS
 from . import common, letters
 
 NAME = "mmlu"
 STAGE2 = "\nTherefore, among A through D, the answer is"
-DOMAINS = {
-    "math": "abstract_algebra college_mathematics elementary_mathematics high_school_mathematics high_school_statistics",
-    "physics": "astronomy college_physics conceptual_physics high_school_physics",
-    "chemistry": "college_chemistry high_school_chemistry",
-    "biology": "college_biology high_school_biology",
-    "computer science": "college_computer_science computer_security high_school_computer_science machine_learning",
-    "history": "high_school_european_history high_school_us_history high_school_world_history prehistory",
-    "philosophy": "formal_logic logical_fallacies moral_disputes moral_scenarios philosophy world_religions",
-    "law": "international_law jurisprudence professional_law",
-    "economics": "econometrics high_school_macroeconomics high_school_microeconomics",
-    "psychology": "high_school_psychology professional_psychology",
-}
 DOMAIN_OF = {subject: domain for domain, subjects in DOMAINS.items() for subject in subjects.split()}
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .. import endpoint, paper, roles
+from .. import paper, roles
+from ..chat.retry import worth_asking_again
 from . import check, expect, solved
 
 _Q = "This question is an optics problem involving lenses."
@@ -105,13 +106,13 @@ _RETRIES = (  # status, code, what it is
 
 @check
 def retry(my_retry: Callable[[int | None, str | None], bool]) -> str:
-    """Compare with `endpoint.worth_asking_again` on a dozen errors."""
+    """Compare with `retry.worth_asking_again` on a dozen errors."""
     solved(my_retry(429, "rate_limit_exceeded"))
     for status, code, what in _RETRIES:
-        mine, right = my_retry(status, code), endpoint.worth_asking_again(status, code)
+        mine, right = my_retry(status, code), worth_asking_again(status, code)
         expect(isinstance(mine, bool), f"Return True or False; for status {status} yours is {mine!r}")
         expect(mine == right, f"For status {status}, code {code!r} you say {mine}: {what}")
-    return f"{len(_RETRIES)} errors judged as endpoint.worth_asking_again does"
+    return f"{len(_RETRIES)} errors judged as worth_asking_again does"
 
 
 @check

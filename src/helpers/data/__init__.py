@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import UserError
 
 SAMPLES = Path(__file__).parent / "samples"
-SOURCES = ("packaged", "local", "hub")
+REFERENCE = SAMPLES / "reference"  # the CSV files of a real `cpu` run, for lessons taught alone
 
 
 def source_for(preferred: str) -> str:

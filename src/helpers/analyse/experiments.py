@@ -1,0 +1,290 @@
+"""Beyond the paper (lesson 08): another strategy, less data, and what the arms say to questions off the beaten track.
+
+The one idea: the paper's machinery is an instrument. An experiment is a function of a run: it trains or asks what is
+missing and keeps every raw reply. The rules that read the replies of the last two are in robustness.py and fidelity.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from .. import finetune, models, roles, score, stats, strategies
+from ..arms import LABELS
+from ..chat import LocalChat, journal, told, user
+from ..data import REFERENCE, lima
+from ..errors import UserError
+from ..profiles import Profile
+from . import robustness
+
+if TYPE_CHECKING:
+    from ..run import Run
+
+REPLIES = ["arm", "kind", "question_id", "reply"]  # columns of beyond.csv
+
+
+def recipe(run: Run) -> Profile:
+    """The profile's settings for the trainings of this lesson: short on a laptop, the full recipe on a GPU."""
+    return replace(run.profile.for_experiments(), **run.profile.beyond)
+
+
+def questions(settings: Profile, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """The rows to score of each benchmark, by the profile's numbers; UserError where that is none."""
+    asked = {name: rows for name, rows in score.questions(settings, names).items() if rows}
+    if not asked:
+        raise UserError("there is nothing to ask: name benchmarks, such as openbookqa")
+    return asked
+
+
+# --- (a) another strategy ---------------------------------------------------------------------------
+
+
+def annotated(run: Run, strategy: strategies.Strategy, chat: Any = None, say: Callable = print) -> list[dict[str, Any]]:
+    """The run's dialogues with the strategy's annotations, also as beyond/<strategy>_rows.jsonl.
+
+    Where some are not annotated yet and there is no `chat` to ask, our own 120 dialogues stand in, and a line says so.
+    """
+    dialogues = run.dialogues()
+    if chat is None and (missing := strategies.unknown(strategy, dialogues, run.folder / "beyond")):
+        say(
+            f"{missing:,} of {len(dialogues):,} questions have no {strategy.name} annotation and nobody is there to ask:"
+        )
+        say("training on our own 120 dialogues instead")
+        dialogues = lima.dialogues("packaged")
+    rows = strategies.annotate(strategy, dialogues, run.folder / "beyond", chat, say=say)
+    if not rows:
+        raise UserError(f"no {strategy.name} annotation in form: read beyond/{strategy.name}.jsonl for what was said")
+    strategies.write_rows(rows, run.folder / "beyond" / f"{strategy.name}_rows.jsonl")
+    return rows
+
+
+def tuned(
+    run: Run, strategy: strategies.Strategy, rows: Sequence[dict[str, Any]], names: Sequence[str], say: Callable = print
+) -> pd.DataFrame:
+    """Tune a model on the strategy's rows, ask it the benchmarks `names`, and grade: answers.csv's columns and `reply`."""
+    settings, arm = recipe(run), strategy.name
+    questions(settings, names)  # what cannot be asked is told before anything is trained
+    rows = lima.openings(list(rows)) if settings.openings_only else rows
+    home = run.folder / "models" / f"beyond-{arm}-seed0"
+    finetune.finetune(settings, arm, rows, home, 0, say)
+    chat = score.local_chat(settings, home)
+    graded = _graded(run, settings, chat, arm, f"beyond-{arm}-seed0", names, say)
+    del chat
+    models.release_memory()
+    return graded
+
+
+def _graded(run: Run, settings: Profile, chat: Any, arm: str, name: str, names: Sequence[str], say: Callable):
+    asked = questions(settings, names)
+    records = score.answer(settings, chat, asked, run.folder / "generations" / name, say)
+    replies = [record["stage1"] for part in records.values() for record in part]
+    return score.grade(arm, 0, asked, records).assign(reply=replies)
+
+
+def formed(graded: pd.DataFrame, strategy: strategies.Strategy) -> pd.DataFrame:
+    """How many replies open as the strategy does, how many openings are well-formed, how many answers are right.
+
+    One line a measure: k, n, share, low, high (Wilson's 95 % interval; shares of 1).
+    """
+    opened = graded.role.notna()
+    well = graded.role.map(lambda text: strategy.parse(text) is not None).astype(bool)
+    lines = {"opens in form": opened, "well-formed": well, "right answer": graded.correct == 1}
+    return stats.shares(lines)
+
+
+# --- (b) how much data ------------------------------------------------------------------------------
+
+
+def curve(run: Run, sizes: Sequence[int], names: Sequence[str], say: Callable = print) -> pd.DataFrame:
+    """Graded answers after `sizes` dialogues (column `dialogues`): answers.csv's columns and `reply`.
+
+    With the short recipe one training passes over the rows once, and is asked on its way; otherwise every size is a
+    full training of its own on the first so many rows. Sizes are cut to the rows there are, and in one pass rounded
+    up to whole batches.
+    """
+    settings = recipe(run)
+    rows = run.annotated(say=say)
+    if not sizes or any(type(n) is not int or n < 1 for n in sizes):
+        raise UserError(f"sizes {sizes!r}: give numbers of dialogues, such as 15, 30, 60, 120")
+    questions(settings, names)
+    batch = settings.batch_size if settings.openings_only else 1
+    sizes = sorted({min(-(-n // batch) * batch, len(rows) // batch * batch or len(rows)) for n in sizes})
+    if settings.openings_only:
+        return _one_pass(run, settings, lima.openings(rows), sizes, names, say)
+    parts = []
+    for n in sizes:
+        home = run.folder / "models" / f"beyond-{n}-seed0"
+        finetune.finetune(settings, "role", rows[:n], home, 0, say)
+        chat = score.local_chat(settings, home)
+        parts.append(_graded(run, settings, chat, "role", home.name, names, say).assign(dialogues=n))
+        del chat
+        models.release_memory()
+    return pd.concat(parts, ignore_index=True)
+
+
+def _one_pass(
+    run: Run, settings: Profile, rows: list[dict[str, Any]], sizes: list[int], names: Sequence[str], say: Callable
+) -> pd.DataFrame:
+    steps = {-(-n // settings.batch_size): n for n in sizes}
+    settings = replace(settings, max_steps=max(steps), epochs=1.0)
+    made_by = {k: v for k, v in settings.describe().items() if k in finetune.TRAINING}
+    known_by = [made_by, rows, sizes, questions(settings, names)]  # what is asked on the way cannot be asked later
+    identity = hashlib.sha256(json.dumps(known_by, sort_keys=True).encode()).hexdigest()[:12]
+    home = run.folder / "models" / f"beyond-pass-{identity}-seed0"
+    base = models.fingerprint(settings.model)
+
+    def answers(n: int, model: Any = None, tokenizer: Any = None) -> pd.DataFrame:
+        chat = LocalChat(model, tokenizer, f"{base} after {n} dialogues of {identity}", settings.generation_batch)
+        if model is None:
+            chat.complete = gone
+        part = _graded(run, settings, chat, "role", f"beyond-pass-{identity}-{n}", names, say)
+        return part.assign(dialogues=n)
+
+    def gone(*_: Any, **__: Any) -> None:
+        raise UserError(f"the answers of models/{home.name} are gone: remove that folder to train and ask again")
+
+    def watch(step: int, model: Any, tokenizer: Any) -> None:
+        if step in steps:
+            merge = getattr(model, "merge_adapter", None)  # folded in for the moment, adapters cost no time
+            if merge:
+                merge()
+            answers(steps[step], model, tokenizer)
+            if merge:
+                model.unmerge_adapter()
+
+    finetune.finetune(settings, "role", rows, home, 0, say, watch=watch)
+    return pd.concat([answers(n) for n in sizes], ignore_index=True)  # all of it from the journals
+
+
+def curve_table(graded: pd.DataFrame) -> pd.DataFrame:
+    """By number of dialogues: n, the share of well-formed role prompts and of right answers, with intervals. Shares of 1."""
+    lines = []
+    for size, part in graded.groupby("dialogues"):
+        well = sum(roles.parse(text) is not None for text in part.role)
+        role, right = stats.wilson(well, len(part)), stats.wilson(int(part.correct.sum()), len(part))
+        lines.append((size, len(part), *role, *right))
+    columns = ["dialogues", "n", "role", "role_low", "role_high", "right", "right_low", "right_high"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+# --- (c) and (d): asking the arms -------------------------------------------------------------------
+
+
+def replies(run: Run, asked: Mapping[str, Sequence[Mapping[str, Any]]], say: Callable = print) -> pd.DataFrame:
+    """The arms' replies, columns REPLIES; `asked` names the questions ("id", "kind", "question") of each arm.
+
+    A fresh folder of the `cpu` profile has no tuned arms: there the packaged replies of a real run stand in.
+    """
+    if origin(run) != "this run":
+        return _packaged(asked, say)
+    lines = []
+    for arm, rows in asked.items():
+        chat = run.chat(arm, say=say)
+        texts = _ask(chat, rows, run.profile.stage1_tokens, run.folder / "beyond" / f"{arm}.jsonl", say)
+        lines += [(arm, row["kind"], row["id"], text) for row, text in zip(rows, texts)]
+        say(f"{arm}: {len(rows)} replies")
+        del chat
+        models.release_memory()
+    table = pd.DataFrame(lines, columns=REPLIES)
+    table.to_csv(run.folder / "beyond.csv", index=False, lineterminator="\n")
+    return table
+
+
+def origin(run: Run) -> str:
+    """Where `replies` come from: "this run", if its arms are tuned or this profile has no packaged ones."""
+    have = all((run.model_folder(arm) / "manifest.json").is_file() for arm in finetune.ARMS)
+    return "this run" if have or run.profile.name != "cpu" else "the packaged reference run"
+
+
+def _ask(chat: Any, rows: Sequence[Mapping[str, Any]], max_tokens: int, path: Path, say: Callable) -> list[str]:
+    """The reply to every question, asked only where the journal has none."""
+    keys = [journal.key(chat.name, {"max_tokens": max_tokens}, row["question"]) for row in rows]
+    with journal.Journal(path) as known:
+        missing = [i for i, k in enumerate(keys) if known.get(k) is None]
+        replies = chat.complete([user(rows[m]["question"]) for m in missing], max_tokens)
+        for i, reply in told(replies, len(missing), "questions", say):
+            m = missing[i]
+            known.add({"key": keys[m], "id": rows[m]["id"], "reply": reply.text, "finish": reply.finish})
+        return [known.get(k)["reply"] for k in keys]
+
+
+def _packaged(asked: Mapping[str, Sequence[Mapping[str, Any]]], say: Callable) -> pd.DataFrame:
+    table = read_csv(REFERENCE / "beyond.csv")
+    wanted = {(arm, row["id"]) for arm, rows in asked.items() for row in rows}
+    if unknown := len(wanted - set(zip(table.arm, table.question_id))):
+        say(f"{unknown} of {len(wanted)} questions have no packaged reply: tune the arms (lesson 02) to ask them")
+    return table[[pair in wanted for pair in zip(table.arm, table.question_id)]].reset_index(drop=True)
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """beyond.csv: raw replies, one line each; an empty reply is an empty text."""
+    if not path.is_file():
+        raise UserError(f"no {path.name} in this run yet: run lesson 08")
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+# --- what the lesson concludes ----------------------------------------------------------------------
+
+
+def finding(
+    step_back: pd.DataFrame, sizes: pd.DataFrame, robust: pd.DataFrame, fidelity: pd.DataFrame, source: str
+) -> list[str]:
+    """The results of `formed`, `curve_table` and of the two tables of robustness.py and fidelity.py in a sentence each.
+
+    `source` says whose replies (c) and (d) read; what was not asked there is left out.
+    """
+    form, right = step_back.loc["well-formed"], step_back.loc["right answer"]
+    rates = ", ".join(f"{line.role:.0%} after {line.dialogues}".replace("%", " %") for line in sizes.itertuples())
+    found = [
+        f"{form.k:.0f} of {form.n:.0f} replies opened with a step-back in form, {right.k:.0f} gave the right answer.",
+        f"Well-formed role prompts by number of dialogues: {rates} ({sizes.n.iloc[0]} questions each).",
+    ]
+    sums = robust.groupby("measure")[["k", "n"]].sum()
+    parts = []
+    if n := sums.n["well-formed"]:
+        parts.append(
+            f"LIMA-Role kept its form in {sums.k['well-formed']} of {n} odd questions, leaked it in {sums.k['leaks']}"
+        )
+    scores = fidelity.groupby("arm", sort=False)[["n", "+1", "-1"]].sum()
+    means = [
+        f"{LABELS[arm]} {(line['+1'] - line['-1']) / line.n:+.2f} ({line.n} questions)"
+        for arm, line in scores.iterrows()
+    ]
+    if means:
+        parts.append(f"mean role fidelity by rule, −1 to +1: {', '.join(means)}")
+    return found + ([f"By the replies of {source}: {'; '.join(parts)}."] if parts else [])
+
+
+def gaps(replies: pd.DataFrame, asked: Mapping[str, Sequence[Any]]) -> list[str]:
+    """What these replies cannot show, a sentence each: of an arm without any, with empty ones, or without roles."""
+    found = []
+    for arm in asked:
+        name, said = LABELS[arm], replies[replies.arm == arm].reply
+        if said.empty:
+            found.append(f"no replies of {name}: nothing is said of it, and no arm is compared with it")
+        elif not any(map(str.strip, said)):
+            found.append(f"all {len(said)} replies of {name} are empty: its scores of 0 are no answers")
+        elif arm == "role" and not any(roles.parse(roles.strip(text)[0]) for text in said):
+            found.append(f"no reply of {name} opens with a well-formed role: which role fits cannot be judged")
+    return found
+
+
+def cannot_say(
+    replies: pd.DataFrame, asked: Mapping[str, Sequence[Any]], sizes: pd.DataFrame, agree: stats.Interval
+) -> list[str]:
+    """What the lesson's results cannot show. `agree`: how often the fidelity rule gives a reader's score."""
+    found = [f"one seed and {sizes.n.iloc[0]} questions a point: no law of how a form grows with the data"]
+    found += gaps(replies, asked)
+    unsafe = replies[(replies.arm == "base") & (replies.kind == "unsafe")].reply
+    if len(unsafe) and not any(map(robustness.refuses, unsafe)):
+        found.append(f"the base model refused none of {len(unsafe)} unsafe requests: tuning had nothing to wear off")
+    known = not math.isnan(agree.estimate)
+    trust = f"only {100 * agree.estimate:.0f} % of the labelled replies" if known else "nobody knows how many replies"
+    return [*found, f"the fidelity rule gives {trust} a reader's score: small differences between arms mean nothing"]

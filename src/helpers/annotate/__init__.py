@@ -1,0 +1,39 @@
+"""LIMA -> LIMA-Role (paper, section 3.1): ask an annotator, read its replies, audit a sample, publish."""
+
+from .audit import ASPECTS, audit_result, audit_sheet
+from .lima_role import (
+    ATTEMPTS,
+    PACKAGED_ANNOTATOR,
+    PACKAGED_AUDIT,
+    PACKAGED_JOURNAL,
+    PACKAGED_ROLES,
+    PARAMS,
+    TYPICAL_REPLY,
+    annotate,
+    key,
+    outcome,
+    packaged_roles,
+    params,
+    plan,
+    report,
+)
+
+__all__ = [
+    "ASPECTS",
+    "ATTEMPTS",
+    "PACKAGED_ANNOTATOR",
+    "PACKAGED_AUDIT",
+    "PACKAGED_JOURNAL",
+    "PACKAGED_ROLES",
+    "PARAMS",
+    "TYPICAL_REPLY",
+    "annotate",
+    "audit_result",
+    "audit_sheet",
+    "key",
+    "outcome",
+    "packaged_roles",
+    "params",
+    "plan",
+    "report",
+]

@@ -1,0 +1,26 @@
+"""One interface to every model: conversations in, completions out, as they finish.
+
+`LocalChat` runs a transformers model in this process; `EndpointChat` speaks to any
+OpenAI-compatible server. The annotator, the tuned model and the judge are all the same thing to
+the rest of the course: something with a `name` and a `complete` method.
+"""
+
+from .asking import told
+from .local import LocalChat, local_chat
+from .messages import Completion, Continue, Messages, chat_template, frame, user
+from .server import EndpointChat, endpoint_chat, read_reply
+
+__all__ = [
+    "Completion",
+    "Continue",
+    "EndpointChat",
+    "LocalChat",
+    "Messages",
+    "chat_template",
+    "endpoint_chat",
+    "frame",
+    "local_chat",
+    "read_reply",
+    "told",
+    "user",
+]

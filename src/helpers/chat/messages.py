@@ -1,0 +1,59 @@
+"""How a conversation is put to a model: the prompt of the paper's Figure 2, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..roles import SYSTEM
+
+Messages = list[dict[str, str]]  # [{"role": "user" | "assistant", "content": ...}, ...]; the last one is the user's
+Continue = Callable[[int, str], str | None]  # (index, first reply) -> text that goes on in the same turn, or None
+
+
+@dataclass(frozen=True)
+class Completion:
+    text: str  # the reply, without the end token
+    finish: str  # "stop" (the model ended its turn), "length" (cut at the limit), "too long", or a server's own reason
+    prompt_tokens: int
+    tokens: int  # generated in the first stage
+    continued: str = ""  # what followed the text that `then` added
+
+
+def user(text: str) -> Messages:
+    """A conversation that consists of one question."""
+    return [{"role": "user", "content": text}]
+
+
+def frame(messages: Messages, end: str = "") -> str:
+    """The prompt of the paper's Figure 2: system line, USER/ASSISTANT turns, open at the assistant's.
+
+    `end`: the model's end token, which closes each turn of the assistant as it does in the training text.
+
+    >>> frame(user("Can brain cells move?"))
+    'Below is a chat between a user and an AI assistant.\\nUSER: Can brain cells move?\\nASSISTANT:'
+    """
+    lines = [SYSTEM]
+    for message in messages:
+        mine = message["role"] == "assistant"
+        lines.append(f"{'ASSISTANT' if mine else 'USER'}: {message['content'].strip()}{end if mine else ''}")
+    return "\n".join([*lines, "ASSISTANT:"])
+
+
+TEMPLATE = (  # `frame` for servers; a system message takes the place of the fixed line
+    "{% if messages[0]['role'] == 'system' %}{{ messages[0]['content'] | trim }}{% else %}" + SYSTEM + "{% endif %}"
+    "{% for message in messages %}"
+    "{% if message['role'] == 'user' %}{{ '\nUSER: ' + message['content'] | trim }}"
+    "{% elif message['role'] == 'assistant' %}{{ '\nASSISTANT: ' + message['content'] | trim + eos_token }}"
+    "{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '\nASSISTANT:' }}{% endif %}"
+)
+
+
+def chat_template(tokenizer: Any) -> str:
+    """The chat template (Jinja) that asks as `frame` does; saved with a tuned model, every server asks it as we do.
+
+    Servers add no BOS of their own behind a template, so it holds one where the tokenizer would add it.
+    """
+    bos = tokenizer("x").input_ids[0] == tokenizer.bos_token_id
+    return ("{{ bos_token }}" if bos else "") + TEMPLATE

@@ -1,0 +1,319 @@
+"""`EndpointChat`: answers of any OpenAI-compatible server (OpenAI, vLLM, `transformers serve`)."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from .. import models
+from ..errors import UserError
+from . import money, retry
+from .local import LINE_END, NEW_TURN
+from .messages import Completion, Continue, Messages, frame, user
+
+LONGEST_WAIT = 600.0  # seconds; a server that wants more is told to the user instead
+
+
+class EndpointChat:
+    """Completions from an OpenAI-compatible server (OpenAI, vLLM, `transformers serve`).
+
+    Key and address come from OPENAI_API_KEY and OPENAI_BASE_URL unless given; they are never written anywhere.
+    `prompt`: "chat" asks through /v1/chat/completions, in the server's own template; "frame" through /v1/completions,
+    word for word as `LocalChat` does, and may go on in the same turn.
+    `price`: USD per million tokens read and written, `max_usd`: the cap; `meter` counts both as answers come.
+    `requests_per_minute`, `tokens_per_minute`: the provider's limits; `timeout`: seconds a request may be silent.
+    """
+
+    TRIES = 8  # requests for one answer, while the server says "later"
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str | None = None,
+        concurrency: int = 8,
+        timeout: float = 120.0,
+        *,
+        prompt: str = "chat",
+        price: money.Price | None = None,
+        max_usd: float | None = None,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
+        first_pause: float = 0.5,
+    ) -> None:
+        self.model, self.concurrency, self.timeout, self.first_pause = model, concurrency, timeout, first_pause
+        self.prompt = prompt
+        self.name = os.path.basename(model) if os.path.isabs(model) else model  # a folder's path is nobody's business
+        self.base_url = base_url or os.environ.get("OPENAI_BASE_URL")
+        self.meter = money.Meter(money.price_of(model, self.base_url, price), max_usd)
+        self.pace = retry.Pace(requests_per_minute, tokens_per_minute)
+        self._limit_name, self._unsupported = "max_tokens", set()  # newer OpenAI models want other names
+        self._answered = False
+
+    @cached_property
+    def client(self) -> Any:
+        """The `openai` client; UserError where neither a key nor a server of one's own is named."""
+        import openai
+
+        key = os.environ.get("OPENAI_API_KEY") or ("none" if self.base_url else None)
+        if key is not None and not (key.isascii() and key.isprintable()):
+            raise UserError("OPENAI_API_KEY holds a line end or another character that no key has: set it again")
+        if key is None:
+            raise UserError("no API key: set OPENAI_API_KEY, or give the address of a server with --base-url")
+        return openai.OpenAI(base_url=self.base_url, api_key=key, timeout=self.timeout, max_retries=0)
+
+    def complete(
+        self,
+        conversations: Sequence[Messages],
+        max_tokens: int,
+        then: Continue | None = None,
+        then_tokens: int = 0,
+        temperature: float = 0.0,
+    ) -> Iterator[tuple[int, Completion]]:
+        """As `LocalChat.complete`; with prompt "chat" a server cannot go on in its own turn: `then` is a new user turn.
+
+        When something ends the work early (a refused key, the cap, Ctrl-C), answers that are already under way
+        are still waited for and yielded, because they are paid for; then the reason is raised.
+        """
+        self.client  # noqa: B018  a missing key is told here, not by every thread
+        finished: SimpleQueue[tuple[int, Completion | None, BaseException | None]] = SimpleQueue()
+        stop = threading.Event()
+
+        def work(i: int) -> None:
+            try:
+                ask = self._framed if self.prompt == "frame" else self._chatted
+                asking = (max_tokens, temperature, stop), (then_tokens, temperature, stop)
+                go_on = (lambda text: then(i, text)) if then else (lambda text: None)
+                finished.put((i, ask(conversations[i], go_on, *asking), None))
+            except BaseException as error:
+                stop.set()  # at once: what the others have not begun is not begun any more
+                finished.put((i, None, error))
+
+        trouble: BaseException | None = None
+        left = len(conversations)
+        pool = ThreadPoolExecutor(self.concurrency)
+
+        def interrupted() -> None:
+            nonlocal trouble
+            print("stopping; waiting for the answers that are under way", file=sys.stderr)
+            trouble = trouble or KeyboardInterrupt()
+            stop.set()
+
+        try:
+            with _first_interrupt(interrupted):
+                for i in range(left):
+                    pool.submit(work, i)
+                for _ in range(left):
+                    i, reply, error = finished.get()
+                    if reply is not None:
+                        yield i, reply
+                    elif trouble is None and not isinstance(error, _Stopped):
+                        trouble = error
+            if trouble:
+                raise trouble
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+
+    def _chatted(
+        self, messages: Messages, go_on: Callable[[str], str | None], stage1: tuple, stage2: tuple
+    ) -> Completion:
+        """Both stages as turns of a chat."""
+        first = self._ask(messages, *stage1)
+        if first.finish == "too long" or (more := go_on(first.text)) is None:
+            return first
+        turns = [*messages, {"role": "assistant", "content": first.text}, *user(more.strip())]
+        second = self._ask(turns, *stage2)
+        return replace(first, continued=second.text, finish=_of_both(first, second))
+
+    def _framed(
+        self, messages: Messages, go_on: Callable[[str], str | None], stage1: tuple, stage2: tuple
+    ) -> Completion:
+        """Both stages as one text that is continued, stopped where `LocalChat` stops."""
+        if len(messages) > 1:
+            raise ValueError("one question: only the model's tokenizer knows the end token that parts several turns")
+        prompt = frame(messages)
+        first = self._ask(prompt, *stage1, until="\nUSER:")
+        if cut := NEW_TURN.search(first.text):
+            first = replace(first, text=first.text[: cut.start("cut")], finish="stop")
+        reply = replace(first, text=first.text.strip())
+        if first.finish == "too long" or (more := go_on(first.text)) is None:
+            return reply
+        second = self._ask(prompt + first.text + more, *stage2)
+        cut = LINE_END.search(second.text)
+        continued = second.text[: cut.start("cut")] if cut else second.text
+        return replace(reply, continued=continued, finish=_of_both(first, second))
+
+    def _ask(
+        self,
+        asked: Messages | str,
+        max_tokens: int,
+        temperature: float,
+        stop: threading.Event,
+        until: str | None = None,
+    ) -> Completion:
+        """One answer, paid for at most once: reserve its price, keep the pace, ask until there is an answer."""
+        import openai
+
+        size = money.at_most([asked] if isinstance(asked, str) else [m["content"] for m in asked])
+        for tries in range(1, self.TRIES + 1):
+            stop.wait(self.pace.seconds_to_wait(size + max_tokens))
+            reserved = self.meter.reserve(size, max_tokens)
+            usage, unknown = (0, 0), False
+            try:
+                if stop.is_set():
+                    raise _Stopped
+                sent = self.parameters(max_tokens, temperature)
+                if isinstance(asked, str):
+                    sent |= {"stop": [until]} if until else {}
+                    reply = self.client.completions.create(model=self.model, prompt=asked, **sent)
+                else:
+                    reply = self.client.chat.completions.create(model=self.model, messages=asked, **sent)
+                completion = read_reply(reply)
+                usage = (completion.prompt_tokens, completion.tokens)
+                unknown = usage == (0, 0)
+                self._answered = True
+                return completion
+            except openai.APIStatusError as error:
+                status, code, message = error.status_code, error.code or error.type, error.message
+                if code == "content_filter":  # some servers filter the question, with a 400
+                    return Completion("", "content_filter", 0, 0)
+                if status == 400 and _TOO_LONG.search(f"{code} {message}"):
+                    return Completion("", "too long", 0, 0)
+                if status == 400 and self.adapt(error, sent):
+                    continue
+                if status == 404 and isinstance(asked, str):
+                    raise UserError(
+                        f"the server completes no text with {self.name!r}: check --model, or use --prompt chat"
+                    ) from None
+                wait = _retry_after(error.response)
+            except openai.APIConnectionError as error:
+                status, code, message, wait = None, None, str(error), None
+                unknown = "Connect" not in type(error.__cause__).__name__  # it was sent, and may be billed
+            except (ValueError, AttributeError, TypeError):  # an answer that is no JSON, half of one, or no completion
+                status, code, message, wait, unknown = None, None, "not JSON", None, True
+            finally:
+                self.meter.settle(reserved, *usage, unknown=unknown)
+            patient = self._answered or status is not None or tries < 3  # a wrong address is told soon
+            if not retry.worth_asking_again(status, code) or tries == self.TRIES or not patient:
+                secret = os.environ.get("OPENAI_API_KEY")
+                raise UserError(retry.explain(status, code, message, self.name, secret)) from None
+            if wait is not None and wait > LONGEST_WAIT:
+                raise UserError(
+                    f"the server asks to come back in {wait / 60:.0f} minutes: run again then, nothing is lost"
+                )
+            pause = retry.pause_before(tries, wait, self.first_pause)
+            if status == 429:
+                self.pace.hold(pause)
+            else:
+                stop.wait(pause)
+        raise UserError(f"the server refuses the parameters of {self.name!r}: choose another model")
+
+    def parameters(self, max_tokens: int, temperature: float) -> dict[str, Any]:
+        """The parameters of a request, under the names that this model wants."""
+        every = {self._limit_name: max_tokens, "temperature": temperature}
+        return {name: value for name, value in every.items() if name not in self._unsupported}
+
+    def adapt(self, error: Any, sent: dict[str, Any]) -> bool:
+        """Whether a 400 said that this model wants another parameter; the next request has it then."""
+        said = f"{error.code} {error.param} {error.message}"
+        if "unsupported" not in said.lower():
+            return False
+        if "max_tokens" in said and "max_tokens" in sent:
+            self._limit_name = "max_completion_tokens"
+            return True
+        if "temperature" in said and "temperature" in sent:
+            self._unsupported.add("temperature")
+            return True
+        return False
+
+
+@contextmanager
+def _first_interrupt(call: Callable[[], None]) -> Iterator[None]:
+    """The first Ctrl-C calls `call` and goes on, wherever the work is just then; the second interrupts as usual."""
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or usual is not signal.default_int_handler:
+        yield  # somebody else looks after it
+        return
+
+    def handler(*_: Any) -> None:
+        signal.signal(signal.SIGINT, usual)
+        call()
+
+    signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+def _of_both(first: Completion, second: Completion) -> str:
+    """The finish of an answer in two stages: the first one's, unless there was no room for the second."""
+    return second.finish if second.finish == "too long" else first.finish
+
+
+_TOO_LONG = re.compile(  # OpenAI's code; vLLM's two messages; llama.cpp's type
+    r"context_length_exceeded|maximum context length|longer than the maximum model length|exceed_context_size"
+)
+
+
+class _Stopped(Exception):
+    """This answer was not begun, because the work ended early."""
+
+
+def read_reply(reply: Any) -> Completion:
+    """A server's chat completion (the `openai` client's object) as a Completion; ValueError where it is none.
+
+    A refusal comes in a field of its own with null content, a filtered answer only as a finish reason, and an
+    answer without choices as finish "empty".
+    """
+    usage = getattr(reply, "usage", None)
+    counts = (usage.prompt_tokens or 0, usage.completion_tokens or 0) if usage else (0, 0)
+    if not hasattr(reply, "choices") or getattr(reply, "error", None):  # some servers send errors with status 200
+        raise ValueError("not a chat completion")
+    if not reply.choices:
+        return Completion("", "empty", *counts)
+    choice = reply.choices[0]
+    if isinstance(getattr(choice, "text", None), str):  # of /v1/completions: as it came, to be gone on from
+        return Completion(choice.text, choice.finish_reason or "stop", *counts)
+    if choice.message is None:
+        return Completion("", "empty", *counts)
+    text = choice.message.content or getattr(choice.message, "refusal", None) or ""
+    finish = "refusal" if not choice.message.content and text else (choice.finish_reason or "stop")
+    return Completion(text.strip(), finish, *counts)
+
+
+def _retry_after(response: Any) -> float | None:
+    """Seconds that a Retry-After header asks for: milliseconds, seconds, or a date."""
+    for name, divisor in (("retry-after-ms", 1000), ("retry-after", 1)):
+        try:
+            return float(response.headers[name]) / divisor
+        except (KeyError, ValueError):
+            continue
+    try:
+        return parsedate_to_datetime(response.headers["retry-after"]).timestamp() - time.time()
+    except (KeyError, ValueError):
+        return None
+
+
+def endpoint_chat(model: str, **options: Any) -> EndpointChat:
+    """A model behind a server, asked in the paper's frame unless `prompt` says "chat"; options as `EndpointChat` takes.
+
+    A model whose folder is at hand is named by its weights, so that a tuned one which is tuned again inherits nothing.
+    """
+    chat = EndpointChat(model, **{"prompt": "frame"} | options)
+    if Path(model).is_dir():
+        chat.name = f"{models.fingerprint(model)}, served"
+    return chat

@@ -1,0 +1,20 @@
+"""LIMA / LIMA-Role -> a tuned model (paper, sections 3.2 and 4.2), on TRL's SFTTrainer."""
+
+from .encode import IGNORED, Encoded, encode_dialogue, encode_rows, segments
+from .tune import ARMS, LOGS, STRATEGIES, TRAINING, dropout_ramp, finetune, merge, set_attention_dropout
+
+__all__ = [
+    "ARMS",
+    "IGNORED",
+    "LOGS",
+    "STRATEGIES",
+    "TRAINING",
+    "Encoded",
+    "dropout_ramp",
+    "encode_dialogue",
+    "encode_rows",
+    "finetune",
+    "merge",
+    "segments",
+    "set_attention_dropout",
+]

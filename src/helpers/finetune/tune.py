@@ -1,0 +1,303 @@
+"""LIMA / LIMA-Role -> a tuned model, on TRL's SFTTrainer (paper, sections 3.2 and 4.2).
+
+The one idea: a fine-tune is a recipe. The same recipe, data and seed give the same model, so a finished model is kept, an
+interrupted one goes on from its last checkpoint, and another recipe in the same folder is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from filelock import SoftFileLock, Timeout
+
+from .. import models
+from ..chat import chat_template
+from ..errors import UserError
+from ..machine import provenance
+from ..profiles import Profile
+from ..strategies import STRATEGIES
+from . import memory
+from .card import model_card
+from .encode import IGNORED, Encoded, check_rows, encode_dialogue, encode_rows, segments
+
+__all__ = [
+    "ARMS",
+    "IGNORED",
+    "Encoded",
+    "dropout_ramp",
+    "encode_dialogue",
+    "finetune",
+    "segments",
+    "set_attention_dropout",
+]
+
+ARMS = ("lima", "role")
+TRAINING = (  # the settings of a profile that a model depends on
+    *("name", "model", "dtype", "learning_rate", "batch_size", "device_batch_size", "epochs", "max_steps"),
+    *("max_tokens", "betas", "weight_decay", "attention_dropout", "lora", "quantized"),
+    *("gradient_checkpointing", "design"),
+)
+LOGS = ("tensorboard", "wandb", "trackio")
+WITH_DROPOUT = ("eager", "sdpa", "flash_attention_2")  # attention kernels that drop attention weights in training
+
+
+def dropout_ramp(layers: int, last: float = 0.25) -> list[float]:
+    """Attention dropout of each layer: 0.0 in the first, `last` in the last, linear between (section 4.2)."""
+    return [last * i / (layers - 1) if layers > 1 else last for i in range(layers)]
+
+
+def set_attention_dropout(model: Any, ramp: Sequence[float]) -> None:
+    """Give every layer its own p. The config knows one value for all; each attention module reads its own."""
+    kernel = getattr(model.config, "_attn_implementation", "eager") or "eager"
+    if any(ramp) and kernel not in WITH_DROPOUT:
+        raise UserError(
+            f"attention kernel {kernel!r} has no dropout: load the model with one of {', '.join(WITH_DROPOUT)}"
+        )
+    layers = model.get_decoder().layers
+    for layer, p in zip(layers, ramp, strict=True):
+        if not hasattr(layer.self_attn, "attention_dropout"):
+            raise UserError(f"{type(layer.self_attn).__name__} has no attention_dropout: use a Llama or Mistral model")
+        layer.self_attn.attention_dropout = p
+
+
+def finetune(
+    profile: Profile,
+    arm: str,
+    rows: Sequence[dict[str, Any]],
+    out: Path,
+    seed: int = 0,
+    say: Callable = print,
+    report_to: str = "none",
+    watch: Callable[[int, Any, Any], None] | None = None,
+) -> dict[str, Any]:
+    """Tune the profile's model on `rows` and save it to `out`; return (and save) its manifest.
+
+    A finished model of the same recipe and data in `out` is kept, an interrupted one goes on from its last whole
+    checkpoint in `<out>.work`. `report_to`: "tensorboard", "wandb", "trackio" or "none" (TRL's own names). `watch` is
+    called behind every optimizer step with (steps so far, model, tokenizer), to look at a model while it learns. Under
+    `accelerate launch` every process calls this; the first one speaks and writes.
+    """
+    if arm not in (*ARMS, *STRATEGIES):
+        raise UserError(f"unknown arm {arm!r}: choose {', '.join(dict.fromkeys((*ARMS, *STRATEGIES)))}")
+    if type(seed) is not int or not 0 <= seed < 2**32:
+        raise UserError(f"unknown seed {seed!r}: give a whole number from 0 on; the paper has 0 to 3")
+    if report_to != "none" and (report_to not in LOGS or not find_spec(report_to)):
+        raise UserError(f"cannot report to {report_to!r}: choose none or an installed one of {', '.join(LOGS)}")
+    check_rows(rows)  # bad data is told before a model is loaded
+    if arm != "lima":
+        for row in rows:
+            segments(row, arm, profile.design)
+    main, devices = os.environ.get("RANK", "0") == "0", int(os.environ.get("WORLD_SIZE", "1"))
+    say = say if main else (lambda *_: None)
+    recipe = {
+        "arm": arm,
+        "seed": seed,
+        "profile": {k: v for k, v in profile.describe().items() if k in TRAINING},
+        "data": hashlib.sha256(json.dumps(list(rows), sort_keys=True).encode()).hexdigest(),
+    }
+    if Path(profile.model).is_dir():  # a folder is known by its weights: no path in a manifest
+        recipe["profile"]["model"] = models.fingerprint(profile.model)
+    recipe = json.loads(json.dumps(recipe))  # tuples become lists, as they are read back
+    if done := _finished(out, recipe):
+        if main:
+            _tidy(out)
+        say(f"{out.name}: trained before with this recipe and data, kept")
+        return done
+    out.parent.mkdir(parents=True, exist_ok=True)
+    lock = SoftFileLock(f"{out}.lock", timeout=0)
+    try:
+        if main:
+            lock.acquire()
+    except Timeout:
+        raise UserError(f"{out.name} is being trained by process {lock.pid}: wait for it to end, or end it") from None
+    try:
+        return _finetune(profile, recipe, rows, out, say, report_to, watch, main, devices)
+    finally:
+        lock.release()
+
+
+def _finetune(
+    profile: Profile,
+    recipe: dict[str, Any],
+    rows: Sequence[dict[str, Any]],
+    out: Path,
+    say: Callable,
+    report_to: str,
+    watch: Callable | None,
+    main: bool,
+    devices: int,
+) -> dict[str, Any]:
+    from . import trainer as trainer_
+
+    arm, seed, work = recipe["arm"], recipe["seed"], out.with_name(out.name + ".work")
+    models.need_device(profile)
+    models.release_memory()  # what a lesson has loaded before and dropped
+    steps_each = trainer_.accumulation(profile, devices)
+    plan = memory.choose(profile, memory.sizes(models.config(profile)), memory.available(profile), devices)
+    say(plan)
+    say(
+        f"a batch of {profile.batch_size} = {profile.device_batch_size} x {steps_each} x {devices} (dialogues per device x passes x devices)"
+    )
+    model, tokenizer = _trainable(profile, plan.precision)
+    encoded, left_out = encode_rows(rows, tokenizer, arm, profile.max_tokens, profile.design)
+    _check_vocabulary(encoded, model)
+    cut = sum(e.cut for e in encoded)
+    if cut or left_out:
+        say(
+            f"{cut} dialogues were cut at a turn's end, {len(left_out)} do not fit into {profile.max_tokens} tokens and are left out"
+        )
+    set_attention_dropout(model, dropout_ramp(len(model.get_decoder().layers), profile.attention_dropout))
+    started = recipe | {"precision": plan.precision}
+    resume = _resumable(work, started, main)
+    trainer = trainer_.build(profile, plan.precision, model, tokenizer, encoded, work, seed, say, report_to, watch)
+    if resume:
+        say(f"{out.name}: going on from {resume.name}")
+    with models.quiet_transformers():
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+
+    history = [h for h in trainer.state.log_history if "loss" in h]
+    seconds, steps = trainer_.sum_seconds(history), trainer.state.global_step
+    seen = [i for step in range(steps) for i in trainer.sampler.rows_of_step(step)]
+    tokens = sum(len(encoded[i].input_ids) for i in seen)
+    manifest = recipe | {
+        "precision": plan.precision,
+        "devices": devices,
+        "steps": steps,
+        "dialogues_seen": len(seen),
+        "dialogues_cut": cut,
+        "dialogues_left_out": left_out,
+        "tokens": tokens,
+        "trained_tokens": sum(sum(x != IGNORED for x in encoded[i].labels) for i in seen),
+        "losses": [h["loss"] for h in history],
+        "seconds": round(seconds, 1),
+        "tokens_per_second": round(tokens / seconds, 1),
+        "peak_memory_gib": round(memory.peak_gib(), 2),
+        "planned_memory_gib": round(plan.total, 2),
+        "versions": provenance.versions(),
+        "commit": provenance.commit(),
+    }
+    try:
+        _save(trainer, tokenizer, out, manifest, main)
+    except Exception as error:  # a full disk: OSError, or what safetensors and torch make of it
+        shutil.rmtree(out.with_name(out.name + ".new"), ignore_errors=True)
+        raise trainer_.explain_write(error, work, f"the model {out.name}") from error
+    if main:
+        shutil.rmtree(work, ignore_errors=True)
+    del trainer, model
+    models.release_memory()
+    say(
+        f"{out.name}: {steps} steps, {len(seen)} dialogues, {tokens} tokens in {seconds:.0f} s "
+        f"({manifest['tokens_per_second']:.0f} tokens/s)"
+    )
+    return manifest
+
+
+def _finished(out: Path, recipe: dict[str, Any]) -> dict[str, Any] | None:
+    path = out / "manifest.json"
+    if not path.is_file():
+        if out.is_dir() and any(out.iterdir()):
+            raise UserError(f"{out.name} is not empty and holds no model of ours: choose another --out")
+        return None
+    manifest = json.loads(path.read_text())
+    if any(manifest.get(k) != v for k, v in recipe.items()):
+        raise UserError(f"{out.name} holds a model of another recipe or other data: remove it or choose another --out")
+    return manifest
+
+
+def _tidy(out: Path) -> None:
+    """Remove what a process has left that was killed after the model had its name; not from one that still runs."""
+    work, lock = out.with_name(out.name + ".work"), Path(f"{out}.lock")
+    if work.exists() or lock.exists():
+        with suppress(Timeout), SoftFileLock(lock, timeout=0):
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _resumable(work: Path, started: dict[str, Any], main: bool) -> Path | None:
+    """The checkpoint to go on from, if `work` was begun with this very recipe; else nothing, and a fresh `work`."""
+    from .trainer import last_checkpoint
+
+    note = work / "recipe.json"
+    try:
+        same = json.loads(note.read_text()) == started
+    except (OSError, ValueError):
+        same = False
+    if same:
+        return last_checkpoint(work)
+    if main:
+        if last_checkpoint(work):
+            raise UserError(
+                f"{work.name} holds an unfinished run of another recipe or other data: remove it or choose another --out"
+            )
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        note.write_text(json.dumps(started))
+    return None
+
+
+def _trainable(profile: Profile, precision: str) -> tuple[Any, Any]:
+    """Model and tokenizer, with weights as `precision` says: plain bfloat16 would round updates away (precision.py)."""
+    dtype = profile.dtype if profile.quantized else {"fp32": "float32", "bf16-sr": "bfloat16"}[precision]
+    model, tokenizer = models.load(profile, dtype=dtype)
+    model.config.use_cache = False
+    if profile.quantized:
+        from peft import prepare_model_for_kbit_training
+
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=profile.gradient_checkpointing)
+    return model.train(), tokenizer
+
+
+def _check_vocabulary(encoded: Sequence[Encoded], model: Any) -> None:
+    known, largest = model.get_input_embeddings().num_embeddings, max(max(e.input_ids) for e in encoded)
+    if largest >= known:
+        raise UserError(
+            f"the tokenizer writes token {largest}, the model knows {known}: they do not belong together; use the model's own"
+        )
+
+
+def _save(trainer: Any, tokenizer: Any, out: Path, manifest: dict[str, Any], main: bool) -> None:
+    """Write weights, card and manifest under a temporary name and rename: `out` is whole or not there."""
+
+    temporary = out.with_name(out.name + ".new")
+    if main:
+        shutil.rmtree(temporary, ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
+    with models.quiet_transformers():
+        trainer.save_model(str(temporary))  # gathers what FSDP has spread
+    if main:
+        (temporary / "training_args.bin").unlink(missing_ok=True)  # pickled, and in the manifest anyway
+        tokenizer.chat_template = chat_template(tokenizer)  # a server asks as the model was trained
+        tokenizer.save_pretrained(temporary)
+        if (logs := Path(trainer.args.output_dir) / "runs").is_dir():
+            shutil.copytree(logs, temporary / "runs")
+        (temporary / "README.md").write_text(model_card(manifest), encoding="utf-8")
+        (temporary / "manifest.json").write_text(json.dumps(manifest, indent=1))
+        shutil.rmtree(out, ignore_errors=True)
+        temporary.replace(out)
+    trainer.accelerator.wait_for_everyone()
+
+
+def merge(profile: Profile, adapter: Path, out: Path) -> Path:
+    """Fold a LoRA adapter into its base model (loaded unquantised) and save a plain model to `out`."""
+    from dataclasses import replace
+
+    if not (adapter / "adapter_config.json").is_file():
+        raise UserError(f"{adapter.name} holds no adapter: merge is for models tuned with LoRA")
+    if out.exists() and any(out.iterdir()):
+        raise UserError(f"{out.name} is not empty: choose another --out")
+    model, tokenizer = models.load(replace(profile, quantized=False), str(adapter))
+    merged = model.merge_and_unload()
+    with models.quiet_transformers():
+        merged.save_pretrained(out)
+        tokenizer.chat_template = chat_template(tokenizer)
+        tokenizer.save_pretrained(out)
+    manifest = json.loads((adapter / "manifest.json").read_text())
+    (out / "manifest.json").write_text(json.dumps(manifest | {"merged": True}, indent=1))
+    return out

@@ -1,0 +1,178 @@
+"""What every picture of the course shows and cannot show, and what is in it, in words made from its numbers."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from .. import score
+
+ROWS = 60  # lines of a picture's table that the page shows; the CSV has them all
+
+PICTURES = {  # name of the figure -> (title, what it shows and what it cannot)
+    "benchmarks": (
+        "Eight benchmarks",
+        "Accuracy of the three arms with 95 % intervals; the dotted ticks are random guessing. Where an interval "
+        "holds the tick, these questions do not show that the model does better than guessing.",
+    ),
+    "mmlu_domains": (
+        "MMLU by domain (Figure 3 of the paper)",
+        "Accuracy by domain for both tuned arms, and their difference on the same questions. An interval that holds "
+        "zero shows no difference; among ten domains one looks special by luck alone in four of ten such pictures.",
+    ),
+    "role_clouds": (
+        "The roles the model gave itself (Figure 4 of the paper)",
+        "Role nouns the role arm wrote for MMLU questions; larger and darker is more frequent. A cloud shows what "
+        "kind of expert was chosen, not whether the answer was right.",
+    ),
+    "role_nouns": (
+        "The same roles, counted",
+        "The most frequent role nouns behind the clouds. A bar of one or two is an anecdote.",
+    ),
+    "loss_curves": (
+        "Training loss",
+        "Loss of both arms. Their heights are not comparable: the role arm also predicts its role prompts.",
+    ),
+    "dropout_ramp": (
+        "Attention dropout by layer",
+        "The paper's recipe: 0.0 in the first layer, rising linearly to 0.25 in the last. A setting, not a result.",
+    ),
+    "moved_weights": (
+        "What one training step does to 16-bit weights",
+        "Left, the share of weights that one step changes; right, how far they get along float32's way. Rounded to the "
+        "nearest, most small steps are lost. One step on a small model; it says nothing of the accuracy after training.",
+    ),
+    "repetitions": (
+        "What 20, 200 and 2,000 questions can show",
+        "Simulated studies of one true gain, drawn from how often the arms really part. The narrower the bars, the more "
+        "questions; small studies that exclude zero overshoot. It leaves out seeds, which no number of questions averages away.",
+    ),
+    "role_diversity": (
+        "Do more diverse roles go with larger gains?",
+        "The paper explains its unstable gains on single-domain tasks by a lack of role diversity. Left our diversity, right "
+        "our gain with 95 % intervals. A correlation over eight benchmarks would not show a cause.",
+    ),
+    "judge": (
+        "A judge compares both tuned models (Figure 5 of the paper)",
+        "Wins, ties and losses of LIMA-Role in either order and in both. A pair on which the orders disagree is a tie, so a tie is "
+        'not "equally good". It speaks of this judge, these two models and short answers.',
+    ),
+    "table3": (
+        "The paper's nine prompt designs (its Table 3)",
+        "The paper's averages with intervals over its questions. The designs answered the same questions, so overlapping "
+        "intervals do not make two designs equal.",
+    ),
+    "designs": (
+        "Our grid of prompt designs beside Table 3",
+        "Averages over the multi-domain and the single-domain benchmarks with 95 % intervals, and how many replies open with a "
+        "role prompt of their design. With few questions the order of our averages says nothing.",
+    ),
+    "learning_curve": (
+        "How many dialogues does it take to learn the form?",
+        "Well-formed role prompts and right answers after 15 to 120 dialogues, with 95 % intervals. On a laptop all sizes are "
+        "moments of one training, and the first ones were passed at a higher learning rate than the last.",
+    ),
+    "robustness": (
+        "The role prompt under odd questions",
+        "Shares of replies with a well-formed role prompt, with a fitting role, and with the role leaking into the answer, by kind "
+        "of question. A handful of questions a kind: the intervals are wide, and a rule decides what fits and what leaks.",
+    ),
+    "role_fidelity": (
+        "Playing a given character (after the ROLEPL-AI report)",
+        "Mean score from -1 to +1 for role knowledge, rejected unknown questions and consistent identity, with 95 % intervals. "
+        "A rule gives the scores, and it agrees with a reader only in part.",
+    ),
+    "annotated_roles": (
+        "The roles in the training data",
+        "Role nouns that the annotator gave to the training dialogues, by topic. What the model is taught, not what it "
+        "does with it.",
+    ),
+}
+
+
+def load(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """(pictures with title, text, numbers and an alternative text made from the numbers; files that have no text here)."""
+    files = {p.stem: p for p in sorted((folder / "figures").glob("*.png"))}
+    described = []
+    for name, (title, text) in PICTURES.items():
+        header = files[name].read_bytes()[16:24] if name in files else b""  # of a PNG: its width and height
+        if len(header) < 8:  # not drawn, or a kill cut it short
+            continue
+        width, height = struct.unpack(">II", header)
+        table = numbers(folder, name)
+        line = {"name": name, "file": f"figures/{name}.png", "title": title, "text": text}
+        line |= {"width": width, "height": height, "alt": f"{title}. {describe(table)}".strip(), "rows": []}
+        if table is not None and (folder / "figures" / f"{name}.csv").is_file():
+            line |= {"csv": f"figures/{name}.csv", "columns": [str(c).replace("_", " ") for c in table.columns]}
+            line |= {"rows": [[_shown(v) for v in row] for row in table.head(ROWS).values], "total": len(table)}
+        described.append(line)
+    return described, [f"figures/{name}.png" for name in files if name not in PICTURES]
+
+
+def numbers(folder: Path, name: str) -> pd.DataFrame | None:
+    """The table that a picture was drawn from; a first, unnamed column is its index, and goes where it only counts."""
+    path = folder / "figures" / f"{name}.csv"
+    if path.is_file():
+        table = pd.read_csv(path).rename(columns={"Unnamed: 0": ""})
+        return table.drop(columns="") if "" in table.select_dtypes("number") else table
+    scores = folder / "scores.csv"
+    if name == "benchmarks" and scores.is_file():
+        return score.read_csv(scores)[["benchmark", "arm", "accuracy"]]
+    return None
+
+
+FEW = 24  # numbers that an alternative text says one by one
+SIDE = ("n", "seed", "seeds", "correct", "random", "p")  # columns that stand beside a result and are none
+NAMES = ("step", "layer", "design", "dialogues")  # columns that name a line, although they are numbers
+
+
+def describe(table: pd.DataFrame | None) -> str:
+    """What a picture's table holds, in words: all values where they are few, else the extremes of its first columns."""
+    if table is None or table.empty:
+        return ""
+    named = {c: f"{c} " + table[c].map(_shown) for c in table.columns.intersection(NAMES)}
+    table = table.assign(**named).drop(columns="wording", errors="ignore")
+    table = table.dropna(axis=1, how="all")
+    measured = [c for c in table.select_dtypes("number") if str(c) not in SIDE and not str(c).endswith(("low", "high"))]
+    names = list(table.select_dtypes(exclude="number"))
+    labels = table[names[0]].fillna("").astype(str) if names else pd.Series("", index=table.index)
+    parts = [f"{len(table)} {'value' if len(measured) == 1 else 'row'}{'s' if len(table) > 1 else ''}"]
+    if len(names) > 1 and measured and table[names[0]].duplicated().any():  # nouns by domain, shares by kind
+        first, second = names[:2]
+        known = table.dropna(subset=[first, measured[0]])
+        by = f" by {first}" if first else ""
+        if len(known) <= FEW and not known.duplicated([first, second]).any():
+            told = measured if len(known) * len(measured) <= FEW else measured[:1]
+            each = [f"{a}: {_pairs(part[second], part[told])}" for a, part in known.groupby(first, sort=False)]
+            return f"{parts[0]}; {', '.join(told)}{by}: {'; '.join(each)}.".replace("_", " ")
+        top = known.loc[known.groupby(first, sort=False)[measured[0]].idxmax()]
+        each = ", ".join(f"{a}: {b} {_shown(v)}" for a, b, v in top[[first, second, measured[0]]].values)
+        return f"{parts[0]}; highest {measured[0]}{by}: {each}.".replace("_", " ")
+    for column in measured[:4]:
+        values = table[column].dropna()
+        least, most = values.idxmin(), values.idxmax()
+        if values[least] == values[most]:
+            parts.append(f"{column} {_shown(values[most])} throughout")
+            continue
+        low, high = (f"{_shown(values[i])} ({labels[i]})" if labels[i] else _shown(values[i]) for i in (least, most))
+        parts.append(f"{column} from {low} to {high}")
+    return f"{'; '.join(parts).replace('_', ' ')}."
+
+
+def _pairs(names: pd.Series, values: pd.DataFrame) -> str:
+    """'bar 0.5, rod 1' for one column of values, 'bar (0.5, 2), rod (1, 3)' for more."""
+    one = values.shape[1] == 1
+    said = [", ".join(map(_shown, row)) for row in values.values]
+    return ", ".join(f"{name} {text}" if one else f"{name} ({text})" for name, text in zip(names, said))
+
+
+def _shown(value: Any) -> str:
+    """A cell of a table for people."""
+    if pd.isna(value):
+        return "–"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e6 else f"{value:.3g}"
+    return str(value)

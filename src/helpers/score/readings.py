@@ -1,0 +1,142 @@
+"""How much of a score is the ruler: the same replies read again, the same questions asked again, the same study repeated.
+
+None of the three changes the model. Where a difference between two arms moves with them, it is not in the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .. import benchmarks, models, roles, score, stats
+from ..chat import Completion, LocalChat, journal, user
+from ..profiles import Profile
+
+READINGS = {  # title -> (stage that is read, rule, whether the role prompt is stripped first)
+    "stage 2, declared": ("stage2", "declared", True),
+    "stage 2, kojima": ("stage2", "kojima", True),
+    "stage 1 only, kojima": ("stage1", "kojima", True),
+    "stage 1 only, kojima, role prompt left in": ("stage1", "kojima", False),
+}
+
+# gpt-3.5's replies of July 2023, published by Kong et al. (2308.07702; my_log/ of NKU-HLT/Role-Play-Prompting at
+# 43e73ed), counted with their rule: n, right, unparsed. `kojima` gives the same counts on all 7,760 of them.
+KONG = pd.DataFrame(
+    [
+        ("date", "zero-shot", 369, 250, 45),
+        ("date", "role-play", 369, 258, 8),
+        ("commonsense_qa", "zero-shot", 1221, 910, 30),
+        ("commonsense_qa", "role-play", 1221, 943, 3),
+        ("strategyqa", "zero-shot", 2290, 1512, 142),
+        ("strategyqa", "role-play", 2290, 1534, 100),
+    ],
+    columns=["benchmark", "prompt", "n", "correct", "unparsed"],
+)
+
+Asked = Sequence[tuple[str, dict[str, Any]]]  # (benchmark, row)
+
+
+# --- the same replies, read again ----------------------------------------------------------------
+
+
+def replies(answers: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """`answers` with the raw "stage1" and "stage2" of each, from the journals of the run in `folder`.
+
+    An answer without a record there (the packaged reference run has none) is left out.
+    """
+    identity = ["arm", "seed", "benchmark", "question_id"]
+    records = []
+    for arm, seed, name in answers[identity[:3]].drop_duplicates().itertuples(index=False):
+        for record in journal.read(score.generations(folder, arm, seed) / f"{name}.jsonl"):
+            texts = (record["question_id"], record["stage1"], record.get("stage2"))
+            records.append((arm, seed, name, *texts))
+    texts = pd.DataFrame(records, columns=[*identity, "stage1", "stage2"]).drop_duplicates(
+        identity
+    )  # a finished journal begins with what was scored last
+    return answers.merge(texts, on=identity)
+
+
+def read(record: dict[str, Any], row: dict[str, Any], stage: str, rule: str, strip: bool = True) -> str | None:
+    """The answer that is found in one reply (a line of `replies`) by this stage and rule."""
+    text = record[stage] if isinstance(record[stage], str) else record["stage1"]  # there was one stage only
+    text = roles.strip(text)[1] if strip else text
+    return benchmarks.get(record["benchmark"]).extract(text, rule, row)
+
+
+def readings(replies: pd.DataFrame, rows: dict[str, list[dict[str, Any]]]) -> pd.DataFrame:
+    """One line of READINGS each: accuracy by arm, their difference, unparsed shares of both tuned arms, in 0..1.
+
+    Programs (HumanEval) are left out: reading one again means running it again.
+    """
+    by_id = {row["question_id"]: row for own in rows.values() for row in own}
+    records = [
+        r for r in replies.to_dict("records") if r["question_id"] in by_id and benchmarks.get(r["benchmark"]).STAGE2
+    ]
+    arms, lines = [r["arm"] for r in records], []
+    for title, how in READINGS.items():
+        said = [read(record, by_id[record["question_id"]], *how) for record in records]
+        right = pd.Series([s == r["gold"] for s, r in zip(said, records)], dtype=float).groupby(arms).mean()
+        unparsed = pd.Series([s is None for s in said], dtype=float).groupby(arms).mean()
+        right, unparsed = right.reindex(score.ARMS), unparsed.reindex(["lima", "role"])
+        difference = {"role - lima": right["role"] - right["lima"]}
+        lines.append(
+            {"reading": title, "replies": len(said), **right, **difference, **unparsed.add_prefix("unparsed ")}
+        )
+    return pd.DataFrame(lines)
+
+
+# --- the same questions, asked again -------------------------------------------------------------
+
+
+def ask_again(
+    profile: Profile, few: Asked, dtype: str, sizes: Sequence[int] = (1, 16), tokens: int = 16, then_tokens: int = 6
+) -> dict[tuple[str, int], list[Completion]]:
+    """(dtype, batch size) -> the replies of the profile's model to a few questions, loaded in this number format.
+
+    `tokens`: generated in stage 1, at most, and never more than the profile's limit.
+    """
+    tokens = min(tokens, profile.stage1_tokens)
+    model, tokenizer = models.load(profile, dtype=dtype)
+    conversations = [user(benchmarks.get(name).question(row)) for name, row in few]
+    triggers = [benchmarks.get(name).STAGE2 for name, _ in few]
+
+    def answered(size: int) -> Iterator[tuple[int, Completion]]:
+        chat = LocalChat(model, tokenizer, profile.model, size)
+        return chat.complete(conversations, tokens, lambda i, _: triggers[i], then_tokens)
+
+    return {(dtype, size): [c for _, c in sorted(answered(size), key=lambda pair: pair[0])] for size in sizes}
+
+
+def flips(few: Asked, first: Sequence[Completion], second: Sequence[Completion]) -> dict[str, Any]:
+    """How many of the same questions got another text, another answer; the latter's share with its 95 % interval."""
+
+    def said(name: str, row: dict[str, Any], c: Completion) -> str | None:
+        b = benchmarks.get(name)
+        return b.extract(c.continued if b.STAGE2 else c.text, "declared", row)
+
+    texts = sum((a.text, a.continued) != (b.text, b.continued) for a, b in zip(first, second, strict=True))
+    answers = sum(said(*asked, a) != said(*asked, b) for asked, a, b in zip(few, first, second))
+    share = stats.wilson(answers, len(few))
+    return {"n": len(few), "other text": texts, "other answer": answers, "low": share.low, "high": share.high}
+
+
+# --- the same study, repeated --------------------------------------------------------------------
+
+
+def repeat(n: int, gain: float, apart: float, times: int = 4_000, seed: int = 0) -> pd.DataFrame:
+    """Simulated studies of n questions in which arm b is truly better than arm a by `gain`, a share of 1.
+
+    `apart`: the share of questions on which exactly one of them is right. Columns n, difference, low, high (the
+    paired 95 % interval, normal approximation), one line a study.
+    """
+    if not abs(gain) <= apart <= 1:
+        raise ValueError(f"arms that differ by {gain} must part on at least so many questions, found {apart}")
+    dice = np.random.default_rng([seed, n])
+    wins, losses, _ = dice.multinomial(n, [(apart + gain) / 2, (apart - gain) / 2, 1 - apart], size=times).T
+    difference = (wins - losses) / n
+    reach = 1.96 * np.sqrt(((wins + losses) / n - difference**2) / n)
+    return pd.DataFrame({"n": n, "difference": difference, "low": difference - reach, "high": difference + reach})
