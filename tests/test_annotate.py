@@ -10,9 +10,11 @@ import unicodedata
 from collections import Counter
 
 import pytest
+from fakes import FakeChat
 
 from helpers import annotate, roles
-from helpers.chat import Completion, EndpointChat, journal, money, practice
+from helpers.annotate import lima_role
+from helpers.chat import Completion, EndpointChat, journal, practice
 from helpers.chat.practice import PracticeServer
 from helpers.data import lima
 from helpers.data.lima import Dialogue, dialogues
@@ -22,27 +24,11 @@ MINE = [Dialogue(f"mine-{i}", "mine", (f"My own question number {i}?", f"Answer 
 GOOD = "A: This question is a test problem involving numbers. To better solve it, I will act as a tester who counts."
 
 
-class FakeChat:
-    """Answers by `reply(question, times asked before)`, in the order that `order` gives, and counts."""
+class Annotator(FakeChat):
+    """Answers in form unless told otherwise."""
 
-    name = "fake-model"
-
-    def __init__(self, reply=lambda question, before: GOOD, order=sorted, stop_after=None):
-        self.reply, self.order, self.stop_after = reply, order, stop_after
-        self.asked = Counter()
-        self.parameters = []  # (max_tokens, temperature) of every round
-        self.meter = money.Meter((0.0, 0.0))
-
-    def complete(self, conversations, max_tokens, temperature=0.0):
-        self.parameters.append((max_tokens, temperature))
-        prompts = [c[-1]["content"] for c in conversations]
-        for n, i in enumerate(self.order(range(len(prompts)))):
-            if n == self.stop_after:
-                raise KeyboardInterrupt
-            question = prompts[i].rsplit("\nQ: ", 1)[1]
-            answer = self.reply(question, self.asked[question])
-            self.asked[question] += 1
-            yield i, answer if isinstance(answer, Completion) else Completion(answer, "stop", 100, 30)
+    def __init__(self, reply=lambda question, before: GOOD, **more):
+        super().__init__(reply, **more)
 
 
 def run(out, chat=None, rows=MINE, **more):
@@ -106,7 +92,7 @@ def test_replaying_twice_changes_no_byte(replay):
 
 
 def test_packaged_questions_are_not_sent_to_a_server(tmp_path):
-    chat = FakeChat()
+    chat = Annotator()
     rows = run(tmp_path, chat, [*dialogues("packaged")[:3], MINE[0]])
     assert chat.asked == {MINE[0].question: 1}
     assert [r["annotator"] for r in rows] == [annotate.PACKAGED_ANNOTATOR] * 3 + ["fake-model"]
@@ -114,14 +100,14 @@ def test_packaged_questions_are_not_sent_to_a_server(tmp_path):
 
 def test_a_runs_journal_holds_the_records_of_its_own_dialogues_and_no_others(tmp_path):
     some = [*dialogues("packaged")[5:8], MINE[0]]
-    run(tmp_path, FakeChat(), some)
+    run(tmp_path, Annotator(), some)
     assert [r["id"] for r in journal.read(tmp_path / "annotations.jsonl")] == [d.id for d in some]
 
 
 def test_a_server_is_asked_for_every_question_if_the_packaged_annotations_are_not_wanted(tmp_path):
     some = dialogues("packaged")[:3]
     run(tmp_path, rows=some)  # even where they are in the journal already
-    chat = FakeChat()
+    chat = Annotator()
     rows = run(tmp_path, chat, some, packaged=False)
     assert chat.asked == {d.question.strip(): 1 for d in some}
     assert {r["annotator"] for r in rows} == {"fake-model"}
@@ -129,7 +115,7 @@ def test_a_server_is_asked_for_every_question_if_the_packaged_annotations_are_no
 
 def read_again():
     """The packaged files are read once a process."""
-    for function in vars(annotate).values():
+    for function in vars(lima_role).values():
         if hasattr(function, "cache_clear"):
             function.cache_clear()
 
@@ -147,7 +133,7 @@ def shipped(tmp_path, monkeypatch):
         },
     ]
     (tmp_path / "roles.jsonl").write_text("".join(json.dumps(row) + "\n" for row in shipped))
-    monkeypatch.setattr(annotate, "PACKAGED_ROLES", tmp_path / "roles.jsonl")
+    monkeypatch.setattr(lima_role, "PACKAGED_ROLES", tmp_path / "roles.jsonl")
     read_again()
     yield
     read_again()
@@ -167,7 +153,7 @@ def test_a_shipped_role_is_found_by_its_questions_hash_and_passes_through_the_pa
 
 
 def test_a_question_that_no_role_was_shipped_for_is_still_missing(shipped, tmp_path):
-    chat = FakeChat()
+    chat = Annotator()
     run(tmp_path / "out", chat)
     assert chat.asked == {d.question: 1 for d in MINE[1:]}
 
@@ -183,44 +169,22 @@ def test_an_unknown_question_without_a_server_is_one_line_and_leaves_no_half_mad
 # --- asking -------------------------------------------------------------------------------------
 
 
-def test_a_second_run_asks_nothing_and_writes_the_same(tmp_path):
-    first, second = FakeChat(), FakeChat()
-    rows = run(tmp_path, first)
-    assert first.asked == {d.question: 1 for d in MINE}
-    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
-    assert run(tmp_path, second) == rows
-    assert second.asked == {}
-    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
-
-
 def test_a_raw_reply_is_kept_before_it_is_taken_apart(tmp_path):
-    run(tmp_path, FakeChat(lambda q, before: GOOD.replace("numbers", q[-2])))
+    run(tmp_path, Annotator(lambda q, before: GOOD.replace("numbers", q[-2])))
     raw = {r["id"]: r for r in journal.read(tmp_path / "annotations.jsonl")}
     assert raw["mine-3"]["reply"] == GOOD.replace("numbers", "3")
     assert raw["mine-3"]["tokens"] == [100, 30]
 
 
-def test_an_interrupted_run_asks_only_what_is_missing_and_ends_with_the_same_files(tmp_path):
-    run(tmp_path / "whole", FakeChat(order=sorted))
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "killed", FakeChat(order=lambda n: reversed(n), stop_after=2))
-    assert not (tmp_path / "killed" / "lima_role.jsonl").exists()
-    rest = FakeChat(order=lambda n: reversed(n))
-    run(tmp_path / "killed", rest)
-    assert rest.asked == {MINE[0].question: 1, MINE[1].question: 1}
-    for name in ("lima_role.jsonl", "annotations.jsonl"):
-        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-
-
 def test_a_malformed_reply_is_asked_again_and_the_good_one_used(tmp_path):
-    chat = FakeChat(lambda q, before: GOOD if before or q != MINE[2].question else "You need a tester.")
+    chat = Annotator(lambda q, before: GOOD if before or q != MINE[2].question else "You need a tester.")
     rows = run(tmp_path, chat)
     assert chat.asked == {d.question: 1 + (d is MINE[2]) for d in MINE}
     assert [r["outcome"] for r in rows] == ["parsed"] * 4
 
 
 def malformed_for_ever():
-    return FakeChat(lambda q, before: "You need a tester.")
+    return Annotator(lambda q, before: "You need a tester.")
 
 
 def test_a_reply_that_stays_malformed_is_asked_attempts_times_and_counted(tmp_path):
@@ -230,44 +194,24 @@ def test_a_reply_that_stays_malformed_is_asked_attempts_times_and_counted(tmp_pa
     assert [r["outcome"] for r in rows] == ["malformed"] * 4
 
 
-def test_a_reply_that_stayed_malformed_is_not_paid_for_again_by_a_second_run(tmp_path):
-    run(tmp_path, malformed_for_ever())
-    again = malformed_for_ever()
-    run(tmp_path, again)
-    assert again.asked == {}
-
-
-def test_a_run_stopped_between_attempts_makes_only_the_attempts_that_are_left(tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(annotate, "ATTEMPTS", 2)  # as if it had been killed before the third
-        run(tmp_path, malformed_for_ever())
-    rest = malformed_for_ever()
-    run(tmp_path, rest)
-    assert rest.asked == {d.question: annotate.ATTEMPTS - 2 for d in MINE}
-
-
 def test_an_attempt_has_its_own_room_and_temperature_and_its_own_key(tmp_path):
     chat = malformed_for_ever()
     run(tmp_path, chat, MINE[:1])
     assert chat.parameters == [(160, 0), (320, 0.5), (480, 1.0)]
     kept = [r["key"] for r in journal.read(tmp_path / "annotations.jsonl")]
-    prompt = roles.annotation_prompt(MINE[0].question)
-    assert kept == [
-        journal.key("fake-model", {"max_tokens": room, "temperature": heat}, prompt) for room, heat in chat.parameters
-    ]
     assert kept == [annotate.key("fake-model", MINE[0].question, attempt) for attempt in (1, 2, 3)]
 
 
 def test_a_reply_cut_off_at_the_limit_is_asked_again_with_more_room(tmp_path):
     cut = Completion(GOOD[:90], "length", 100, 160)
-    chat = FakeChat(lambda q, before: GOOD if before or q != MINE[2].question else cut)
+    chat = Annotator(lambda q, before: GOOD if before or q != MINE[2].question else cut)
     rows = run(tmp_path, chat)
     assert chat.asked == {d.question: 1 + (d is MINE[2]) for d in MINE}
     assert [r["outcome"] for r in rows] == ["parsed"] * 4
 
 
 def test_a_reply_that_stays_cut_off_keeps_its_dialogue_with_the_hand_written_role(tmp_path):
-    chat = FakeChat(lambda q, before: Completion(GOOD[:90], "length", 100, 160))
+    chat = Annotator(lambda q, before: Completion(GOOD[:90], "length", 100, 160))
     said = []
     rows = annotate.annotate(MINE, tmp_path, chat, say=said.append)
     assert chat.asked == {d.question: annotate.ATTEMPTS for d in MINE}
@@ -277,18 +221,11 @@ def test_a_reply_that_stays_cut_off_keeps_its_dialogue_with_the_hand_written_rol
 
 def test_dialogues_that_share_a_question_are_asked_once_and_none_is_dropped(tmp_path):
     twin = Dialogue("twin", "mine", (f" {MINE[1].question}\n", "Another answer."))
-    chat = FakeChat()
+    chat = Annotator()
     rows = run(tmp_path, chat, [*MINE, twin])
     assert chat.asked == {d.question: 1 for d in MINE}
     assert [r["id"] for r in rows] == [*(d.id for d in MINE), "twin"]
     assert rows[-1]["role"] == rows[1]["role"] and rows[-1]["messages"][1]["content"] == "Another answer."
-
-
-def test_new_dialogues_do_not_make_old_malformed_replies_cost_again(tmp_path):
-    run(tmp_path, malformed_for_ever(), MINE[:3])
-    more = malformed_for_ever()
-    run(tmp_path, more)
-    assert more.asked == {MINE[3].question: annotate.ATTEMPTS}
 
 
 REFUSALS = {
@@ -300,7 +237,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize("reply", REFUSALS.values(), ids=REFUSALS)
 def test_a_refusal_is_declined_and_asked_once(tmp_path, reply):
-    chat = FakeChat(lambda q, before: reply)
+    chat = Annotator(lambda q, before: reply)
     rows = run(tmp_path, chat)
     assert chat.asked == {d.question: 1 for d in MINE}
     assert [(r["outcome"], r["role"]["text"]) for r in rows] == [("declined", roles.DECLINED.text())] * 4
@@ -318,77 +255,9 @@ def test_a_reply_cut_at_the_token_limit_is_not_taken_for_a_whole_one():
 # --- the bill -----------------------------------------------------------------------------------
 
 
-def priced(price, max_usd=None):
-    chat = FakeChat()
-    chat.meter = money.Meter(price, max_usd)
-    return chat
-
-
-def test_the_bill_counts_what_is_missing_and_nothing_else(tmp_path):
-    run(tmp_path, FakeChat(), MINE[:1])
-    twin = Dialogue("twin", "mine", (MINE[1].question, "Another answer."))
-    bill = annotate.plan([*dialogues("packaged"), *MINE, twin], tmp_path, priced((2.0, 8.0), 5.0))
-    prompts = [roles.annotation_prompt(d.question) for d in MINE[1:]]
-    size = len(prompts[0].encode())
-    assert [len(p.encode()) for p in prompts] == [size] * 3
-    assert (bill.model, bill.calls, bill.max_usd, bill.price) == ("fake-model", 3, 5.0, (2.0, 8.0))
-    assert (bill.read, bill.written) == (3 * (size // 4 + 1), 3 * 45)
-    assert bill.usd == pytest.approx((bill.read * 2 + bill.written * 8) / 1e6)
-    most_read, most_written = 3 * 3 * (size // 3 + 1 + 8), 3 * (160 + 320 + 480)
-    assert bill.usd_at_most == pytest.approx((most_read * 2 + most_written * 8) / 1e6)
-    assert "\n" not in str(bill) and "3 calls" in str(bill) and "cap 5 USD" in str(bill)
-
-
-def test_the_bill_of_a_server_of_ones_own_is_0(tmp_path):
-    bill = annotate.plan(MINE, tmp_path, EndpointChat("my-model", "http://127.0.0.1:1/v1"))
-    assert (bill.calls, bill.usd, bill.usd_at_most) == (4, 0.0, 0.0)
-    assert "price 0" in str(bill) and "no cap" in str(bill)
-
-
-def test_planning_asks_nobody_and_writes_nothing(tmp_path):
-    chat = priced((2.0, 8.0))
-    annotate.plan(MINE, tmp_path / "out", chat)
-    assert chat.asked == {} and list(tmp_path.iterdir()) == []
-
-
 def test_where_nothing_is_missing_the_bill_is_empty_even_without_a_server(tmp_path):
     bill = annotate.plan(dialogues("packaged"), tmp_path, None)
     assert (bill.calls, bill.usd_at_most) == (0, 0.0)
-
-
-def test_a_model_of_unknown_price_is_not_asked(tmp_path):
-    chat = priced(None)
-    for call in (annotate.plan, run):
-        with pytest.raises(UserError, match="no price is known for 'fake-model' on that server: give --price") as error:
-            call(*((MINE, tmp_path, chat) if call is annotate.plan else (tmp_path, chat)))
-        assert "\n" not in str(error.value)
-    assert chat.asked == {}
-
-
-def test_the_bill_is_shown_and_approved_before_the_first_call(tmp_path):
-    chat, shown = priced((2.0, 8.0)), []
-
-    def approve(bill):
-        assert chat.asked == {}
-        shown.append(bill)
-
-    planned = annotate.plan(MINE, tmp_path, chat)
-    said = []
-    annotate.annotate(MINE, tmp_path, chat, approve=approve, say=said.append)
-    assert shown == [planned] and said[0] == planned
-    annotate.annotate(MINE, tmp_path, chat, approve=approve, say=said.append)
-    assert len(shown) == 1  # nothing to ask, nothing to approve
-
-
-def test_a_bill_that_is_not_approved_asks_nobody(tmp_path):
-    chat = priced((2.0, 8.0))
-
-    def approve(bill):
-        raise UserError("too dear")
-
-    with pytest.raises(UserError, match="too dear"):
-        run(tmp_path, chat, approve=approve)
-    assert chat.asked == {} and not (tmp_path / "lima_role.jsonl").exists()
 
 
 # --- the audit ----------------------------------------------------------------------------------
@@ -483,18 +352,6 @@ def test_the_key_is_sent_to_the_server_and_shown_nowhere(monkeypatch, tmp_path, 
 
 def of_model(out):
     return [r["id"] for r in journal.read(out / "annotations.jsonl") if r["annotator"] == "some-model"]
-
-
-def test_what_was_answered_before_a_server_failed_is_not_asked_again(tmp_path):
-    with PracticeServer(lambda q, nth: "fine" if len(server.diary) < 2 else "wrong key") as server:
-        with pytest.raises(UserError):
-            run(tmp_path, EndpointChat("some-model", server.url, concurrency=1))
-        assert of_model(tmp_path) == ["mine-0", "mine-1"]
-        assert not (tmp_path / "lima_role.jsonl").exists()
-    with PracticeServer() as server:
-        rows = run(tmp_path, EndpointChat("some-model", server.url, concurrency=1))
-        assert server.asked == {d.question: 1 for d in MINE[2:]}
-    assert [r["outcome"] for r in rows] == ["parsed"] * 4
 
 
 def test_an_interrupt_while_an_answer_is_being_written_loses_no_answer_under_way(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 import tiny
 import torch
 
-from helpers.chat import LocalChat, frame, told, user
+from helpers.chat import LocalChat, frame, user, with_progress
 from helpers.errors import UserError
 
 QUESTIONS = [
@@ -213,7 +213,7 @@ def test_the_time_left_is_told_once_there_are_answers_to_tell_it_from(monkeypatc
     clock = iter(range(0, 10 * (n + 2), 10))
     monkeypatch.setattr("helpers.chat.time.monotonic", lambda: next(clock))
     lines = []
-    assert list(told(iter(range(n)), n, "questions", lines.append)) == list(range(n))
+    assert list(with_progress(iter(range(n)), n, "questions", lines.append)) == list(range(n))
     assert not any("left" in line for line in lines[: first - 1])
     assert lines[first - 1] == f"  {first} of {n} questions, 0.1/s, {10 * (n - first)} s left"
     assert len(lines) == n and all("left" in line for line in lines[first - 1 : -1]) and "left" not in lines[-1]

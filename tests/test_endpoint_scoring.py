@@ -3,14 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import random
-import signal
-import socket
-import subprocess
-import sys
-import threading
-import time
 from collections import Counter
 
 import pytest
@@ -112,11 +104,6 @@ def test_a_paid_model_is_told_its_price_first_and_asked_only_with_consent(comman
     assert any(line.startswith("asked m: 9 calls, 2,700 tokens read, 360 written, 0.0378 USD") for line in told)
 
 
-def test_a_server_of_unknown_price_is_not_asked(command):
-    code, _, error = command("http://nowhere.invalid/v1", *CHAT)
-    assert code == 2 and error.startswith("no price is known for 'm' on that server: give --price READ,WRITTEN")
-
-
 def test_the_bill_counts_every_call_and_its_worst_case_holds(tmp_path, monkeypatch):
     settings, names = profiles.get("cpu", stage1_tokens=64), ["openbookqa", "gsm8k", "humaneval"]
     reply = "abc " * 64  # all the tokens it may write
@@ -142,33 +129,12 @@ def test_the_bill_counts_every_call_and_its_worst_case_holds(tmp_path, monkeypat
 def test_answers_in_the_papers_frame_are_not_taken_for_answers_in_a_chat_template():
     settings, rows = profiles.get("cpu", stage2="none"), score.questions(profiles.get("cpu"), ["date", "humaneval"], 2)
     keys = {
-        prompt: {q.key for part in score.asked(settings, EndpointChat("m", prompt=prompt), rows).values() for q in part}
+        prompt: {
+            q.key for part in score.requests(settings, EndpointChat("m", prompt=prompt), rows).values() for q in part
+        }
         for prompt in ("frame", "chat")
     }
     assert len(keys["frame"]) == len(keys["chat"]) == 4 and not keys["frame"] & keys["chat"]
-
-
-def test_after_the_first_turns_only_the_second_ones_are_on_the_bill(talks, tmp_path):
-    settings = profiles.get("cpu")
-    rows = score.questions(settings, ["openbookqa"], 4)
-    later = lambda q, nth: "wrong key" if q.startswith("Therefore") else talks  # noqa: E731
-    with PracticeServer(later) as server:
-        chat = score.endpoint_chat("m", base_url=server.url, prompt="chat", concurrency=1)
-        with pytest.raises(UserError, match="refused the API key"):
-            score.answer(settings, chat, rows, tmp_path, say=lambda _: None)
-        assert score.plan(settings, chat, rows, tmp_path).calls == 4
-        assert [r.get("stage2") for r in journal.read(tmp_path / "openbookqa.jsonl")] == [None] * 4
-
-
-def test_the_cap_ends_scoring_with_one_line_and_a_larger_one_goes_on(command, talks, tmp_path):
-    paid = (*CHAT, "--price", "10,30", "--yes", "--concurrency", "1")
-    with PracticeServer(talks) as server:
-        code, _, error = command(server, *paid, "--max-cost", "0.03")
-        assert code == 2 and "of at most 0.03 USD" in error and "run again with a larger --max-cost" in error
-        kept = len(server.requests)
-        assert 0 < kept < 9 and not (tmp_path / "out" / "scores.csv").exists()
-        assert command(server, *paid, "--max-cost", "5")[0] == 0
-        assert set(conversations(server).values()) == {1} and len(server.requests) == 9
 
 
 # --- servers that fail ------------------------------------------------------------------------------
@@ -215,16 +181,6 @@ def test_a_server_that_fails_midway_is_one_line_and_the_next_run_goes_on(command
 
 def journals(folder):
     return score.generations(folder / "out", "m")
-
-
-def test_a_server_that_is_down_is_one_line_soon(command):
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
-        began = time.monotonic()
-        code, _, error = command(url, *CHAT)
-    assert code == 2 and error.startswith("no answer from the server: check --base-url and that the server runs")
-    assert time.monotonic() - began < SOON
 
 
 def test_a_server_that_only_chats_says_how_to_ask_it(command, monkeypatch):
@@ -354,75 +310,3 @@ def test_the_chat_template_of_a_tuned_model_renders_our_frame(bos):
 
 
 # --- a process that is killed -----------------------------------------------------------------------
-
-
-def start(server, out, *more):
-    command = ["score", "--model", "m", "--base-url", server.url, *CHAT[:2], "--benchmarks", "openbookqa", "--out", out]
-    return subprocess.Popen(
-        [sys.executable, "-m", "helpers", *map(str, command), "--limit", "12", "--concurrency", "3", *more],
-        cwd=out.parent,
-        env=os.environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def end(process):
-    try:
-        out, err = process.communicate(timeout=SOON)
-    finally:
-        process.kill()
-    return process.returncode, out, err
-
-
-def kept(out) -> set[str]:
-    """The conversations whose answers are in the journal."""
-    done = set()
-    for record in journal.read(score.generations(out, "m") / "openbookqa.jsonl"):
-        talk = [*user(record["prompt"]), {"role": "assistant", "content": record["stage1"]}, *user(TRIGGER.strip())]
-        done |= {json.dumps(talk[:1])} | ({json.dumps(talk)} if "stage2" in record else set())
-    return done
-
-
-def test_killed_at_5_instants_nothing_kept_is_asked_again_and_the_files_are_those_of_an_undisturbed_run(
-    tmp_path, talks, monkeypatch
-):
-    allowed = threading.Semaphore(0)  # answers that the server may give
-
-    def gated(question):
-        allowed.acquire(timeout=SOON)
-        return practice.MOODS[talks](question)
-
-    monkeypatch.setitem(practice.MOODS, "gated", gated)
-    with PracticeServer(talks) as server:
-        assert end(start(server, tmp_path / "whole"))[0] == 0
-        assert len(server.requests) == 24
-    out, dice = tmp_path / "killed", random.Random(3)
-    with PracticeServer("gated") as server:
-        for _ in range(5):
-            before, asked = kept(out), len(server.requests)
-            process = start(server, out)
-            allowed.release(4)
-            deadline = time.monotonic() + SOON
-            while len(kept(out)) < len(before) + 3:
-                assert process.poll() is None and time.monotonic() < deadline, "it did not keep what it was told"
-                time.sleep(0.002)
-            time.sleep(dice.uniform(0, 0.02))
-            process.kill()
-            process.communicate()
-            assert process.returncode == -signal.SIGKILL
-            sent = {json.dumps(body["messages"]) for body in server.requests[asked:]}
-            assert not before & sent, "an answer that was kept has been asked again"
-            allowed.release(1000)  # for those who wait for the dead process
-            time.sleep(0.1)
-            while allowed.acquire(blocking=False):
-                pass
-        before, asked = kept(out), len(server.requests)
-        assert 12 < len(before) < 24, "the kills came in both stages"
-        allowed.release(1000)
-        code, _, error = end(start(server, out))
-        assert (code, error) == (0, "")
-        assert len(server.requests) - asked == 24 - len(before)
-    assert files(out) == files(tmp_path / "whole")

@@ -11,13 +11,12 @@ import cells
 import pandas as pd
 import pytest
 import tiny
-from batch_provider import BatchProvider, Ending
+from fakes import FakeChat
 
 from helpers import judge, paper, profiles, roles, stats
 from helpers import run as run_
 from helpers.__main__ import main
-from helpers.chat import Completion, EndpointChat, journal, money, practice, user
-from helpers.chat.batch import BatchChat
+from helpers.chat import Completion, journal, practice
 from helpers.chat.practice import PracticeServer
 from helpers.data import lima
 from helpers.errors import UserError
@@ -45,21 +44,12 @@ def shown(prompt):
     return match.groups()
 
 
-class FakeJudge:
-    """Replies by `reply(first, second)`, in the order that `order` gives, and counts; stops after so many if told."""
+class FakeJudge(FakeChat):
+    """Replies by `reply(first answer, second answer)`; `asked` counts prompts."""
 
-    def __init__(self, reply, order=sorted, stop_after=None, name="fake-judge"):
-        self.reply, self.order, self.stop_after, self.name = reply, order, stop_after, name
-        self.asked = Counter()
-        self.meter = money.Meter((0.0, 0.0))
-
-    def complete(self, conversations, max_tokens, temperature=0.0):
-        prompts = [c[-1]["content"] for c in conversations]
-        for n, i in enumerate(self.order(range(len(prompts)))):
-            if n == self.stop_after:
-                raise KeyboardInterrupt
-            self.asked[prompts[i]] += 1
-            yield i, Completion(self.reply(*shown(prompts[i])), "stop", 300, 8)
+    def __init__(self, reply, name="fake-judge", **more):
+        super().__init__(lambda prompt, before: reply(*shown(prompt)), **more)
+        self.name = name
 
 
 def prefers_long(first, second):
@@ -264,7 +254,7 @@ def test_a_judge_sees_every_pair_in_both_orders_and_its_verdicts_are_kept_raw(tm
         ("q0", ["lima", "role"], B),
         ("q0", ["role", "lima"], A),
     ]
-    assert {r["judge"] for r in records} == {"fake-judge"} and records[0]["tokens"] == [300, 8]
+    assert {r["judge"] for r in records} == {"fake-judge"} and records[0]["tokens"] == [100, 30]
     written = pd.read_csv(tmp_path / "judgements.csv")
     assert list(written.columns) == verdicts.COLUMNS and list(written.result) == ["b"] * 3
 
@@ -388,28 +378,6 @@ def test_a_judge_that_chooses_one_place_only_is_not_known_for_certain():
 # --- never paid twice --------------------------------------------------------------------------------------
 
 
-def test_a_judge_killed_in_the_middle_is_asked_only_for_the_rest_and_leaves_the_same_files(tmp_path):
-    whole, torn, stopped = tmp_path / "whole", tmp_path / "torn", tmp_path / "stopped"
-    judge.judge(some_pairs(), NAMES, whole, FakeJudge(prefers_long), say=quiet)
-    expected = {p.name: p.read_bytes() for p in whole.iterdir()}
-
-    judge.judge(some_pairs(), NAMES, torn, FakeJudge(prefers_long), say=quiet)
-    path = torn / "judgements.jsonl"
-    path.write_bytes(path.read_bytes()[:-40])  # killed while the last line was written
-    again = FakeJudge(prefers_long)
-    judge.judge(some_pairs(), NAMES, torn, again, say=quiet)
-    assert list(again.asked) == [judge.games(some_pairs()[-1])["ba"]]
-
-    backwards = FakeJudge(prefers_long, order=reversed, stop_after=5)
-    with pytest.raises(KeyboardInterrupt):
-        judge.judge(some_pairs(), NAMES, stopped, backwards, say=quiet)
-    rest = FakeJudge(prefers_long, order=reversed)
-    judge.judge(some_pairs(), NAMES, stopped, rest, say=quiet)
-    assert len(backwards.asked) == 5 and len(rest.asked) == 7 and not backwards.asked & rest.asked
-    for folder in (torn, stopped):
-        assert {p.name: p.read_bytes() for p in folder.iterdir()} == expected
-
-
 def test_another_judge_in_the_same_folder_is_asked_anew_and_both_stay(tmp_path):
     judge.judge(some_pairs(2), NAMES, tmp_path, FakeJudge(prefers_long), say=quiet)
     other = FakeJudge(always_first, name="other")
@@ -430,27 +398,6 @@ def test_an_answer_that_has_changed_is_judged_again(tmp_path):
     assert len(again.asked) == 2 and all("A new answer" in prompt for prompt in again.asked)
 
 
-def test_the_batch_api_asks_the_same_at_half_the_price(tmp_path, monkeypatch):
-    monkeypatch.setitem(practice.MOODS, "first", lambda q: (200, practice.completion(A), {}))
-    said = []
-    with BatchProvider(Ending(moods="first")) as provider:
-        chat = EndpointChat("m", provider.url, price=(2.0, 8.0), first_pause=0.001)
-        batch = BatchChat(chat, tmp_path, poll_seconds=0.001, say=quiet)
-        result = judge.judge(some_pairs(2), NAMES, tmp_path, batch, say=lambda text: said.append(str(text)))
-    assert list(result.table.result) == ["tie", "tie"] and len(provider.batches) == 1
-    assert "(1 and 4 USD per million" in said[0] and said[-1].endswith(f"{money.cost((1, 4), 1200, 160):.4f} USD")
-
-
-def test_what_a_batch_under_way_asks_already_is_not_on_the_bill(tmp_path):
-    with BatchProvider(Ending(status="cancelled", moods="lost")) as provider:
-        chat = EndpointChat("m", provider.url, price=(2.0, 8.0), first_pause=0.001)
-        batch = BatchChat(chat, tmp_path, poll_seconds=0.001, say=quiet)
-        assert judge.plan(some_pairs(3), tmp_path, batch).calls == 6
-        ids = [batch.request_id(user(text), **judge.PARAMS) for text in judge.games(some_pairs(1)[0]).values()]
-        (tmp_path / "batch.json").write_text(json.dumps({"tag": "t", "file": "f", "ids": ids, "id": "batch_1"}))
-        assert judge.plan(some_pairs(3), tmp_path, batch).calls == 4
-
-
 # --- price and cap -------------------------------------------------------------------------------------------
 
 
@@ -460,39 +407,6 @@ def server(monkeypatch):
     monkeypatch.setitem(practice.MOODS, "judge", lambda q: (200, practice.completion(prefers_long(*shown(q))), {}))
     with PracticeServer("judge") as server:
         yield server
-
-
-def test_the_bill_is_shown_before_the_first_call_and_may_stop_everything(tmp_path, server):
-    said = []
-
-    def approve(bill):
-        said.append(bill)
-        assert not server.requests
-        raise UserError("too dear")
-
-    with pytest.raises(UserError, match="too dear"):
-        chat = EndpointChat("m", server.url, price=(2.5, 10.0), max_usd=3.0)
-        judge.judge(some_pairs(), NAMES, tmp_path, chat, approve=approve, say=lambda text: said.append(str(text)))
-    assert not server.requests and said[0].startswith("to ask of m: 12 calls") and "cap 3 USD" in said[0]
-    bill = said[1]
-    assert bill.calls == 12 and 0 < bill.usd < bill.usd_at_most
-    worst = money.cost((2.5, 10.0), 12 * 330, 12 * judge.PARAMS["max_tokens"])
-    assert bill.usd_at_most == pytest.approx(worst, rel=0.2)
-
-
-def test_the_cap_stops_the_judge_and_keeps_what_was_paid(tmp_path, server):
-    worst_call = money.cost((2.5, 10.0), 200, judge.PARAMS["max_tokens"])
-    chat = EndpointChat("m", server.url, concurrency=1, price=(2.5, 10.0), max_usd=1.5 * worst_call)
-    with pytest.raises(money.CapReached):
-        judge.judge(some_pairs(), NAMES, tmp_path, chat, say=quiet)
-    kept = len(judge.read(tmp_path))
-    assert 0 < kept == len(server.requests) < 12
-
-
-def test_an_unknown_price_is_refused_before_anything_is_written(tmp_path):
-    with pytest.raises(UserError, match="no price is known for 'judge-x'"):
-        judge.judge(some_pairs(), NAMES, tmp_path / "out", EndpointChat("judge-x", "https://example.org/v1"))
-    assert not (tmp_path / "out").exists()
 
 
 # --- the command ---------------------------------------------------------------------------------------------
@@ -562,12 +476,6 @@ def test_where_nobody_can_type_a_price_needs_yes(answers, server, tmp_path, caps
     assert main([*paid, "--yes"]) == 0 and len(server.requests) == 10
 
 
-def test_a_cap_that_is_too_small_is_one_line_and_code_2(answers, server, capsys):
-    command = [*answers, "--base-url", server.url, "--model", "m", "--price", "2.5,10", "--yes", "--max-cost", "0.0001"]
-    assert main(command) == 2
-    assert "run again with a larger --max-cost" in capsys.readouterr().err and not server.requests
-
-
 def test_mistakes_on_the_command_line_are_one_line(answers, refused, tmp_path):
     assert "give --model, the judge's name" in refused(*answers)
     assert "no API key: set OPENAI_API_KEY" in refused(*answers, "--model", "gpt-4o")
@@ -592,7 +500,7 @@ def test_model_folders_answer_first_and_a_local_model_may_be_the_judge(tmp_path,
     """Everything in this process: two tiny models answer, a third one judges; what it says is no verdict."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(profiles.PROFILES, "cpu", profiles.get("cpu", stage1_tokens=4))
-    monkeypatch.setattr(judge, "ROLE_ROOM", 4)
+    monkeypatch.setattr("helpers.judge.answers.ROLE_ROOM", 4)
     monkeypatch.setitem(judge.PARAMS, "max_tokens", 8)
     for seed, name in enumerate(("lima-seed0", "role-seed0", "judge")):
         tiny.save(tmp_path / "models" / name, seed)
@@ -623,7 +531,7 @@ def test_model_folders_answer_first_and_a_local_model_may_be_the_judge(tmp_path,
 # --- a model's answers ----------------------------------------------------------------------------------------
 
 
-class FakeModel:
+class FakeModel(FakeChat):
     name = "fake-model@1"
 
     def __init__(self, reply):
@@ -637,7 +545,7 @@ class FakeModel:
 
 def test_a_role_prompt_costs_the_role_arm_nothing_of_its_answer(tmp_path, monkeypatch):
     """The limit counts the answer's tokens (here: bytes), not the role prompt's."""
-    monkeypatch.setattr(judge, "ROLE_ROOM", 200)
+    monkeypatch.setattr("helpers.judge.answers.ROLE_ROOM", 200)
     profile = profiles.get("cpu", stage1_tokens=10)
     questions = [{"id": "q", "question": "Why?"}]
     long, role = "x" * 50, ROLE.text()

@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 import tiny
+from fakes import FakeChat
 from matplotlib.colors import to_rgba
 
 from helpers import benchmarks, profiles, score
@@ -19,7 +20,7 @@ from helpers.score import readings
 ROLE = "[This question is a Biology problem involving cells. From now on, I will think like a biologist who counts.]"
 
 
-class Fake:
+class Fake(FakeChat):
     name = "fake"
 
     def __init__(self, stage1, stage2):
@@ -123,24 +124,24 @@ def test_in_float32_a_batch_changes_no_reply_and_replies_come_in_the_order_of_th
     few = [(name, row) for name in ("mmlu", "gsm8k", "humaneval") for row in benchmarks.get(name).rows("packaged", 3)]
     same = readings.ask_again(profile, few, "float32", (1, 4, 16), tokens=8, then_tokens=4)
     assert list(same) == [("float32", 1), ("float32", 4), ("float32", 16)]
-    assert max(c.tokens for c in same["float32", 1]) == 8
+    assert max(c["tokens"][1] for c in same["float32", 1]) == 8
     short = readings.ask_again(replace(profile, stage1_tokens=3), few, "float32", (4,))
-    assert max(c.tokens for c in short["float32", 4]) == 3  # a profile's limit is never passed
+    assert max(c["tokens"][1] for c in short["float32", 4]) == 3  # a profile's limit is never passed
     for other in (4, 16):
         assert readings.flips(few, same["float32", 1], same["float32", other])["other text"] == 0
     longest = max(few, key=lambda asked: len(benchmarks.get(asked[0]).question(asked[1])))
-    tokens = [c.prompt_tokens for c in same["float32", 16]]
+    tokens = [c["tokens"][0] for c in same["float32", 16]]
     assert tokens.index(max(tokens)) == few.index(longest)
-    assert all(bool(c.continued) <= bool(benchmarks.get(name).STAGE2) for c, (name, _) in zip(same["float32", 1], few))
+    assert all(bool(c["stage2"]) <= bool(benchmarks.get(name).STAGE2) for c, (name, _) in zip(same["float32", 1], few))
 
 
 def test_flips_are_counted_by_text_and_by_answer():
     few = [("mmlu", row) for row in benchmarks.get("mmlu").rows("packaged", 4)]
-    first = [Completion("x", "stop", 5, 1, " (A).")] * 4
-    second = [*first[:1], Completion("y", "stop", 5, 1, " (A)."), Completion("x", "stop", 5, 1, " A"), *first[:1]]
+    first = [{"stage1": "x", "stage2": " (A)."}] * 4
+    second = [first[0], {"stage1": "y", "stage2": " (A)."}, {"stage1": "x", "stage2": " A"}, first[0]]
     found = readings.flips(few, first, second)
     assert (found["n"], found["other text"], found["other answer"]) == (4, 2, 0)
-    found = readings.flips(few, first, [Completion("x", "stop", 5, 1, " none"), *first[1:]])
+    found = readings.flips(few, first, [{"stage1": "x", "stage2": " none"}, *first[1:]])
     assert (found["other text"], found["other answer"]) == (1, 1) and 0 < found["low"] < 0.25 < found["high"] < 1
     nothing = readings.flips([], [], [])
     assert (nothing["n"], nothing["low"], nothing["high"]) == (0, 0, 1)

@@ -3,33 +3,23 @@
 import csv
 import json
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import tiny
+from fakes import FakeChat
 
-from helpers import benchmarks, chat, profiles, score
+from helpers import benchmarks, profiles, score
 from helpers.chat import Completion
 from helpers.errors import UserError
 
 ROLE = "[This question is a chemistry problem involving acids. From now on, I will think like a chemist who titrates.]"
 
 
-class Fake:
-    """Answers from a table and counts what it is asked."""
-
-    name = "fake"
-
-    def __init__(self, reply="Some thoughts.", second=" (B)."):
-        self.reply, self.second, self.asked = reply, second, 0
-
-    def complete(self, conversations, max_tokens, then=None, then_tokens=0):
-        for i, _ in enumerate(conversations):
-            self.asked += 1
-            trigger = then(i, self.reply)
-            yield i, Completion(self.reply, "stop", 5, 3, self.second if trigger else "")
+def Fake(reply="Some thoughts.", second=" (B)."):
+    """Answers every question so, in both stages."""
+    chat = FakeChat(lambda question, before: reply, second=second)
+    chat.name = "fake"
+    return chat
 
 
 @pytest.fixture
@@ -48,9 +38,9 @@ def test_the_files_have_the_contracts_columns_and_nothing_is_asked_twice(profile
     assert first[1].splitlines()[0].decode() == (
         "arm,seed,benchmark,question_id,group,prediction,gold,correct,role,kojima,kojima_correct,tokens,finish"
     )
-    assert chat.asked == 12
+    assert chat.asked.total() == 12
     score.score(profile, chat, tmp_path, "base", 0, names, limit=6, say=lambda _: None)
-    assert chat.asked == 12
+    assert chat.asked.total() == 12
     assert first == ((tmp_path / "scores.csv").read_bytes(), (tmp_path / "answers.csv").read_bytes())
 
 
@@ -77,39 +67,6 @@ def test_correct_answers_are_counted_and_the_interval_holds_the_share(profile, t
     assert row.low < row.accuracy < row.high and row.random == 0.2
 
 
-def test_a_killed_scoring_goes_on_where_it_stopped_and_ends_with_the_same_files(profile, tmp_path):
-    class Dies(Fake):
-        def complete(self, conversations, *args, **kwargs):
-            for n, item in enumerate(super().complete(conversations, *args, **kwargs)):
-                if n == 5:
-                    raise KeyboardInterrupt
-                yield item
-
-    with pytest.raises(KeyboardInterrupt):
-        score.score(profile, Dies(), tmp_path / "a", "base", 0, ["mmlu"], limit=9, say=lambda _: None)
-    rest = Fake()
-    score.score(profile, rest, tmp_path / "a", "base", 0, ["mmlu"], limit=9, say=lambda _: None)
-    score.score(profile, Fake(), tmp_path / "b", "base", 0, ["mmlu"], limit=9, say=lambda _: None)
-    assert rest.asked == 4
-    for name in ("scores.csv", "answers.csv", "generations/base-seed0/mmlu.jsonl"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-
-
-def test_a_model_killed_at_5_instants_is_asked_nothing_twice_and_ends_with_the_files_of_an_undisturbed_run(tmp_path):
-    script = Path(__file__).with_name("killed_scoring.py")
-    done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path), "5"], capture_output=True, text=True, timeout=500
-    )
-    assert done.returncode == 0, done.stderr[-2000:]  # it looks after what is asked
-    killed = json.loads((tmp_path / "killed.json").read_text())
-    assert len(killed["progress"]) >= 5 and any(0 < n < 94 for n in killed["progress"]), killed
-    names = ["scores.csv", "answers.csv", *(f"generations/base-seed0/{n}.jsonl" for n in ("mmlu", "gsm8k", "date"))]
-    for run in range(1, killed["runs"] + 1):
-        for name in names:
-            whole = (tmp_path / "undisturbed" / name).read_bytes()
-            assert (tmp_path / f"killed-{run}" / name).read_bytes() == whole, name
-
-
 def test_a_real_model_scored_twice_gives_the_same_files_to_the_letter(tmp_path):
     tiny.save(tmp_path / "model")
     settings = profiles.get("cpu", model=str(tmp_path / "model"), stage1_tokens=12)
@@ -130,7 +87,7 @@ def test_real_rows_of_all_eight_benchmarks_are_asked_and_graded(real_data, tmp_p
     assert asked == real
 
 
-class Scripted:
+class Scripted(FakeChat):
     """Gives these completions, one a question."""
 
     name = "scripted"
@@ -164,7 +121,7 @@ def test_both_rules_stand_side_by_side_and_what_was_cut_is_counted(profile, tmp_
     assert (row.tokens, row.cut) == (16.0, 0.4)
 
 
-class Talker:
+class Talker(FakeChat):
     """Two turns: answers every conversation, and remembers all of them."""
 
     name = "talker"
@@ -203,19 +160,6 @@ def test_stage_2_goes_on_or_is_a_new_turn_or_is_left_out_and_each_way_has_answer
     assert messages[2]["content"] == "Therefore, among A through D, the answer is"
 
 
-def test_a_first_stage_is_kept_when_the_second_fails_and_not_asked_again(tmp_path):
-    settings = profiles.get("cpu", stage2="turn")
-    scored = lambda chat, out: score.score(settings, chat, out, "base", 0, ["date"], 4, say=lambda _: None)  # noqa: E731
-    broken, rest, whole = Talker(fails_at=5), Talker(), Talker()
-    with pytest.raises(UserError, match="gone"):
-        scored(broken, tmp_path / "a")
-    scored(rest, tmp_path / "a")
-    scored(whole, tmp_path / "b")
-    assert [len(m) for m, *_ in broken.heard + rest.heard] == [1, 1, 1, 1, 3, 3, 3, 3]
-    for name in ("scores.csv", "answers.csv", "generations/base-seed0/date.jsonl"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-
-
 def test_a_second_turn_that_does_not_fit_any_more_is_counted_as_cut(tmp_path):
     class Narrow(Talker):
         def complete(self, conversations, *args, **options):
@@ -232,14 +176,6 @@ def test_an_unknown_stage_2_is_refused():
         profiles.get("cpu", stage2="twice")
 
 
-def test_a_question_that_stands_twice_in_a_benchmark_is_asked_once(profile, tmp_path, monkeypatch):
-    rows = benchmarks.get("gsm8k").rows("packaged", 3)
-    monkeypatch.setattr(benchmarks.get("gsm8k"), "rows", lambda *_: [*rows, rows[0] | {"question_id": "again"}])
-    chat = Fake()
-    table = score.score(profile, chat, tmp_path, "base", 0, ["gsm8k"], say=lambda _: None)
-    assert chat.asked == 3 and table.n[0] == 4
-
-
 def test_a_folder_that_scored_another_model_under_this_name_is_refused(profile, tmp_path):
     first, second = Fake(), Fake()
     second.name = "another"
@@ -248,13 +184,13 @@ def test_a_folder_that_scored_another_model_under_this_name_is_refused(profile, 
     before = (tmp_path / "scores.csv").read_bytes()
     with pytest.raises(UserError, match=r"base-seed0 holds the answers of fake, not of another: .*--arm"):
         scored(second, "base")
-    assert second.asked == 0 and (tmp_path / "scores.csv").read_bytes() == before
+    assert second.asked.total() == 0 and (tmp_path / "scores.csv").read_bytes() == before
     scored(second, "other")
     scored(first, "base")
-    assert (first.asked, second.asked) == (2, 2)
+    assert (first.asked.total(), second.asked.total()) == (2, 2)
     shutil.rmtree(tmp_path / "generations" / "base-seed0")  # as the refusal says
     scored(second, "base")
-    assert second.asked == 4
+    assert second.asked.total() == 4
 
 
 def test_several_baselines_stand_in_one_table_behind_our_arms(profile, tmp_path):
@@ -272,18 +208,6 @@ def test_the_papers_row_stands_beside_an_arm_where_there_is_one():
     assert score.paper_row("gpt-3.5-turbo-0125", mistral) == "ChatGPT"
     assert score.paper_row("Mistral-7B-Instruct-v0.2", llama) == "Mistral-Instruct"
     assert score.paper_row("zephyr-7b-beta", mistral) is None
-
-
-def test_progress_tells_the_rate_and_the_time_left(profile, tmp_path, monkeypatch):
-    clock, said = iter(range(0, 1000, 2)), []
-    monkeypatch.setattr(chat.time, "monotonic", lambda: next(clock))  # two seconds an answer
-    score.score(profile, Fake(), tmp_path, "base", 0, ["date"], 10, say=said.append)
-    assert said[1:] == [
-        "  3 of 10 questions, 0.5/s, 14 s left",
-        "  6 of 10 questions, 0.5/s, 8 s left",
-        "  9 of 10 questions, 0.5/s, 2 s left",
-        "  10 of 10 questions, 0.5/s",
-    ]
 
 
 def test_a_file_of_an_older_run_is_read_and_gains_the_new_columns(profile, tmp_path):

@@ -5,15 +5,15 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from types import SimpleNamespace
 
 import pytest
 import tiny
 import training
+from fakes import FakeChat
 
 from helpers import annotate, finetune, roles, score, strategies
-from helpers.chat import Completion, journal, money
-from helpers.data import lima
+from helpers.chat import Completion, journal
+from helpers.data import SAMPLES, lima, write_jsonl
 from helpers.errors import UserError
 from helpers.finetune import encode, trainer
 from helpers.strategies import ROLE_PLAY, STEP_BACK, STRATEGIES
@@ -21,13 +21,13 @@ from helpers.strategies import ROLE_PLAY, STEP_BACK, STRATEGIES
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 MINI = lima.dialogues("packaged")
-REPLIES = {r["id"]: r["reply"] for r in journal.read(STEP_BACK.packaged)}
+REPLIES = {r["id"]: r["reply"] for r in journal.read(SAMPLES / STEP_BACK.packaged)}
 FORM = "A: Step back: What keeps a body in orbit? Principle: Gravity bends a fast motion."
 READ = {"question": "What keeps a body in orbit?", "principle": "Gravity bends a fast motion"}
 quiet = {"say": lambda *_: None}
 
 
-class Annotator:
+class Annotator(FakeChat):
     """Answers in form, and counts what it was asked. A question about "weather" gets a reply out of form."""
 
     name = "annotator"
@@ -68,7 +68,7 @@ def test_a_step_back_is_more_general_than_its_question():
 def test_what_a_strategy_writes_it_takes_off_again_and_reads_back(name):
     strategy = STRATEGIES[name]
     found = 0
-    for record in journal.read(strategy.packaged):
+    for record in journal.read(SAMPLES / strategy.packaged):
         if annotation := strategy.read(record["reply"]):
             opening = strategy.render(annotation, 8)
             assert strategy.strip(f" {opening} The answer is (B).") == (opening, "The answer is (B).")
@@ -133,16 +133,16 @@ def test_each_arm_is_stripped_of_its_own_opening_only():
 
 
 def test_the_packaged_replies_are_replayed_and_nobody_is_asked(tmp_path):
-    rows = strategies.annotate(STEP_BACK, MINI, tmp_path, **quiet)
+    rows = annotate.annotate_with(STEP_BACK, MINI, tmp_path, **quiet)
     assert [r["id"] for r in rows] == [d.id for d in MINI]
     assert {r["id"]: r["step_back"] for r in rows} == {i: STEP_BACK.read(reply) for i, reply in REPLIES.items()}
     assert [r["key"] for r in journal.read(tmp_path / "step_back.jsonl")] == [
-        r["key"] for r in journal.read(STEP_BACK.packaged)
+        r["key"] for r in journal.read(SAMPLES / STEP_BACK.packaged)
     ]
 
 
 def test_role_play_as_a_strategy_gives_the_roles_of_lesson_01(tmp_path):
-    rows = {r["id"]: r["role"] for r in strategies.annotate(ROLE_PLAY, MINI, tmp_path / "a", **quiet)}
+    rows = {r["id"]: r["role"] for r in annotate.annotate_with(ROLE_PLAY, MINI, tmp_path / "a", **quiet)}
     usual = {r["id"]: r for r in annotate.annotate(MINI, tmp_path / "b", **quiet)}
     assert len(rows) == 116
     for id, role in rows.items():
@@ -151,51 +151,27 @@ def test_role_play_as_a_strategy_gives_the_roles_of_lesson_01(tmp_path):
 
 def test_only_unknown_questions_are_asked_and_none_twice(tmp_path):
     chat, new = Annotator(), dialogue("new")
-    rows = strategies.annotate(STEP_BACK, [MINI[0], new], tmp_path, chat, **quiet)
+    rows = annotate.annotate_with(STEP_BACK, [MINI[0], new], tmp_path, chat, **quiet)
     assert [r["annotator"] for r in rows] == ["course-authors", "annotator"] and rows[1]["step_back"] == READ
     assert chat.asked == [STEP_BACK.prompt(new.question)] and "Why do things fall?" in chat.asked[0]
-    assert strategies.annotate(STEP_BACK, [MINI[0], new], tmp_path, chat, **quiet) == rows and len(chat.asked) == 1
-    assert strategies.unknown(STEP_BACK, [new], tmp_path) == 0
-    assert strategies.annotate(STEP_BACK, [new], tmp_path, **quiet) == rows[1:]  # from the journal, without the chat
+    assert annotate.annotate_with(STEP_BACK, [MINI[0], new], tmp_path, chat, **quiet) == rows and len(chat.asked) == 1
+    assert annotate.unknown(STEP_BACK, [new], tmp_path) == 0
+    assert annotate.annotate_with(STEP_BACK, [new], tmp_path, **quiet) == rows[1:]  # from the journal, without the chat
 
 
 def test_a_reply_out_of_form_is_left_out_by_name(tmp_path):
     told = []
-    rows = strategies.annotate(
+    rows = annotate.annotate_with(
         STEP_BACK, [dialogue("a"), dialogue("b", "What weather comes?")], tmp_path, Annotator(), say=told.append
     )
     assert [r["id"] for r in rows] == ["a"]
     assert "2 dialogues, 1 annotations in form" in told[-2] and told[-1].endswith("left out: b")
 
 
-def test_annotating_tells_how_far_it_is(tmp_path):
-    told = []
-    strategies.annotate(STEP_BACK, [dialogue("a"), dialogue("b", "Why?")], tmp_path, Annotator(), say=told.append)
-    assert re.match(r"  2 of 2 step_back annotations, [\d.]+/s$", told[0])
-
-
 def test_without_anybody_to_ask_an_unknown_question_is_an_error_in_one_line(tmp_path):
-    assert strategies.unknown(STEP_BACK, [MINI[0], dialogue("new")], tmp_path) == 1
+    assert annotate.unknown(STEP_BACK, [MINI[0], dialogue("new")], tmp_path) == 1
     with pytest.raises(UserError, match=r"^1 of 2 questions have no step_back annotation: give a chat$"):
-        strategies.annotate(STEP_BACK, [MINI[0], dialogue("new")], tmp_path, **quiet)
-
-
-def test_a_paid_annotator_is_billed_first_and_a_no_stops_there(tmp_path):
-    chat = Annotator()
-    chat.meter = SimpleNamespace(price=(2.5, 10.0), max_usd=1.0)
-    told = []
-
-    def refuse(bill: money.Bill) -> None:
-        assert bill.calls == 1 and 0 < bill.usd <= bill.usd_at_most and bill.max_usd == 1.0
-        raise UserError("no")
-
-    with pytest.raises(UserError, match=r"^no$"):
-        strategies.annotate(STEP_BACK, [dialogue("new")], tmp_path, chat, approve=refuse, say=told.append)
-    assert chat.asked == [] and "USD" in str(told[-1])
-    chat.meter.price = None
-    with pytest.raises(UserError, match="no price is known"):
-        strategies.annotate(STEP_BACK, [dialogue("new")], tmp_path, chat, **quiet)
-    assert chat.asked == []
+        annotate.annotate_with(STEP_BACK, [MINI[0], dialogue("new")], tmp_path, **quiet)
 
 
 # --- training and scoring ---------------------------------------------------------------------------
@@ -215,7 +191,7 @@ def test_the_opening_is_trained_on_and_nothing_else_of_the_row_changes():
 
 def test_rows_of_a_strategy_train_from_a_file_and_rows_without_are_refused(base, tmp_path):
     rows = [row | {"step_back": READ} for row in tiny.ROWS]
-    loaded = lima.load_rows(strategies.write_rows(rows, tmp_path / "rows.jsonl"))
+    loaded = lima.load_rows(write_jsonl(rows, tmp_path / "rows.jsonl"))
     assert loaded == rows
     made = training.tune(training.settings(base, max_steps=1), tmp_path / "model", loaded, arm="step_back")
     assert made["arm"] == "step_back" and score.arm_of(str(tmp_path / "model")) == ("step_back", 0)
@@ -228,7 +204,7 @@ def test_the_command_trains_a_strategy(base, tmp_path, monkeypatch):
 
     seen = []
     monkeypatch.setattr(finetune, "finetune", lambda profile, arm, rows, *_, **__: seen.append((arm, len(rows))))
-    rows = strategies.write_rows([row | {"step_back": READ} for row in tiny.ROWS], tmp_path / "rows.jsonl")
+    rows = write_jsonl([row | {"step_back": READ} for row in tiny.ROWS], tmp_path / "rows.jsonl")
     assert main(["finetune", "--arm", "step_back", "--rows", str(rows), "--out", str(tmp_path / "model")]) == 0
     assert seen == [("step_back", len(tiny.ROWS))]
 

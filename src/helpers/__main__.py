@@ -31,8 +31,6 @@ Unsandboxed = Annotated[
 
 Concurrency = Annotated[int, typer.Option(min=1, help="requests at the same time")]
 Timeout = Annotated[float, typer.Option(min=1, help="seconds that a request may be silent")]
-Rpm = Annotated[float | None, typer.Option(min=0.1, help="requests a minute, as the provider allows")]
-Tpm = Annotated[float | None, typer.Option(min=1, help="tokens a minute, as the provider allows")]
 Price = Annotated[str | None, typer.Option(help="READ,WRITTEN in USD per million tokens; goes before our table")]
 MaxCost = Annotated[float | None, typer.Option(min=0, help="USD this call of the command may spend")]
 Yes = Annotated[bool, typer.Option("--yes", help="agree to the price where nobody can type")]
@@ -95,20 +93,14 @@ def annotate(
     model: Model = None,
     concurrency: Concurrency = 8,
     timeout: Timeout = 120.0,
-    rpm: Rpm = None,
-    tpm: Tpm = None,
     price: Price = None,
     max_cost: MaxCost = None,
-    batch: Annotated[
-        bool, typer.Option("--batch", help="the provider's Batch API: half the price, within a day")
-    ] = False,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
     """Write LIMA-Role: our own annotations for questions we know, a server for the others."""
     from . import annotate as annotate_
     from .chat import EndpointChat
-    from .chat.batch import BatchChat
     from .data import lima, source_for
 
     if annotator not in ("packaged", "server"):
@@ -117,14 +109,8 @@ def annotate(
         raise UserError("--annotator server needs --model, the annotator's name")
     packaged = annotator == "packaged"
     dialogues = lima.dialogues(source_for("hub") if data == "lima" else data)
-    limits = {"requests_per_minute": rpm, "tokens_per_minute": tpm}
-    chat = (
-        EndpointChat(model, base_url, concurrency, timeout, price=_price(price), max_usd=max_cost, **limits)
-        if model
-        else None
-    )
-    if chat and batch:
-        chat = BatchChat(chat, out)
+    limits = {"price": _price(price), "max_usd": max_cost}
+    chat = EndpointChat(model, base_url, concurrency, timeout, **limits) if model else None
     if dry_run:
         print(annotate_.plan(dialogues, out, chat, packaged=packaged))
         return
@@ -269,8 +255,6 @@ def score(
     ] = "frame",
     concurrency: Concurrency = 8,
     timeout: Timeout = 120.0,
-    rpm: Rpm = None,
-    tpm: Tpm = None,
     price: Price = None,
     max_cost: MaxCost = None,
     yes: Yes = False,
@@ -303,7 +287,7 @@ def score(
         raise sandbox.SandboxMissing  # asked for by name, it is refused rather than left out
     rows = score_.questions(settings, names, limit)  # bad data is told before a model is loaded
     if base_url:
-        limits = {"requests_per_minute": rpm, "tokens_per_minute": tpm, "max_usd": max_cost, "price": _price(price)}
+        limits = {"max_usd": max_cost, "price": _price(price)}
         options = {"base_url": base_url, "prompt": prompt, "concurrency": concurrency, "timeout": timeout}
         chat = score_.endpoint_chat(model, **options, **limits)
         bill = score_.plan(settings, chat, rows, folder)
@@ -331,13 +315,8 @@ def judge(
     profile: Profile_ = "cpu",
     concurrency: Concurrency = 8,
     timeout: Timeout = 120.0,
-    rpm: Rpm = None,
-    tpm: Tpm = None,
     price: Price = None,
     max_cost: MaxCost = None,
-    batch: Annotated[
-        bool, typer.Option("--batch", help="the provider's Batch API: half the price, within a day")
-    ] = False,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -345,7 +324,6 @@ def judge(
     from . import judge as judge_
     from . import profiles, score
     from .chat import EndpointChat
-    from .chat.batch import BatchChat
     from .data import source_for
     from .judge import verdicts
 
@@ -357,11 +335,10 @@ def judge(
     if base_url is None and (Path(model).is_dir() or model == settings.model):
         chat = score.local_chat(settings, model)
     else:
-        limits = {"requests_per_minute": rpm, "tokens_per_minute": tpm, "max_usd": max_cost, "price": _price(price)}
+        limits = {"max_usd": max_cost, "price": _price(price)}
         chat = EndpointChat(model, base_url, concurrency, timeout, **limits)
         if not dry_run:
             chat.client  # noqa: B018  a missing key is told before a model answers for minutes
-        chat = BatchChat(chat, out) if batch else chat
     if dry_run:
         print(judge_.plan(judge_.pairs(arms[0][1], arms[1][1])[:limit], out, chat))
         return

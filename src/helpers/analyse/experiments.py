@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from .. import finetune, models, roles, score, stats, strategies
+from .. import annotate, finetune, models, roles, score, stats, strategies
 from ..arms import LABELS
-from ..chat import LocalChat, journal, told, user
-from ..data import REFERENCE, lima
+from ..chat import LocalChat, Nobody, Request, ask, journal, user
+from ..data import REFERENCE, lima, write_jsonl
 from ..errors import UserError
 from ..profiles import Profile
 from . import robustness
@@ -52,16 +52,16 @@ def annotated(run: Run, strategy: strategies.Strategy, chat: Any = None, say: Ca
     Where some are not annotated yet and there is no `chat` to ask, our own 120 dialogues stand in, and a line says so.
     """
     dialogues = run.dialogues()
-    if chat is None and (missing := strategies.unknown(strategy, dialogues, run.folder / "beyond")):
+    if chat is None and (missing := annotate.unknown(strategy, dialogues, run.folder / "beyond")):
         say(
             f"{missing:,} of {len(dialogues):,} questions have no {strategy.name} annotation and nobody is there to ask:"
         )
         say("training on our own 120 dialogues instead")
         dialogues = lima.dialogues("packaged")
-    rows = strategies.annotate(strategy, dialogues, run.folder / "beyond", chat, say=say)
+    rows = annotate.annotate_with(strategy, dialogues, run.folder / "beyond", chat, say=say)
     if not rows:
         raise UserError(f"no {strategy.name} annotation in form: read beyond/{strategy.name}.jsonl for what was said")
-    strategies.write_rows(rows, run.folder / "beyond" / f"{strategy.name}_rows.jsonl")
+    write_jsonl(rows, run.folder / "beyond" / f"{strategy.name}_rows.jsonl")
     return rows
 
 
@@ -141,14 +141,14 @@ def _one_pass(
     base = models.fingerprint(settings.model)
 
     def answers(n: int, model: Any = None, tokenizer: Any = None) -> pd.DataFrame:
-        chat = LocalChat(model, tokenizer, f"{base} after {n} dialogues of {identity}", settings.generation_batch)
+        name = f"{base} after {n} dialogues of {identity}"
         if model is None:
-            chat.complete = gone
+            advice = f"the answers of models/{home.name} are gone: remove that folder to train and ask again"
+            chat = Nobody(name, advice)
+        else:
+            chat = LocalChat(model, tokenizer, name, settings.generation_batch)
         part = _graded(run, settings, chat, "role", f"beyond-pass-{identity}-{n}", names, say)
         return part.assign(dialogues=n)
-
-    def gone(*_: Any, **__: Any) -> None:
-        raise UserError(f"the answers of models/{home.name} are gone: remove that folder to train and ask again")
 
     def watch(step: int, model: Any, tokenizer: Any) -> None:
         if step in steps:
@@ -206,13 +206,12 @@ def origin(run: Run) -> str:
 def _ask(chat: Any, rows: Sequence[Mapping[str, Any]], max_tokens: int, path: Path, say: Callable) -> list[str]:
     """The reply to every question, asked only where the journal has none."""
     keys = [journal.key(chat.name, {"max_tokens": max_tokens}, row["question"]) for row in rows]
-    with journal.Journal(path) as known:
-        missing = [i for i, k in enumerate(keys) if known.get(k) is None]
-        replies = chat.complete([user(rows[m]["question"]) for m in missing], max_tokens)
-        for i, reply in told(replies, len(missing), "questions", say):
-            m = missing[i]
-            known.add({"key": keys[m], "id": rows[m]["id"], "reply": reply.text, "finish": reply.finish})
-        return [known.get(k)["reply"] for k in keys]
+    requests = [
+        Request(key, user(row["question"]), max_tokens, typical=max_tokens, kept={"id": row["id"]})
+        for key, row in zip(keys, rows)
+    ]
+    records = ask({path: requests}, chat, say=say)
+    return [records[key]["reply"] for key in keys]
 
 
 def _packaged(asked: Mapping[str, Sequence[Mapping[str, Any]]], say: Callable) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from .lima_role import (
     plan,
     report,
 )
+from .strategy import annotate_with, unknown
 
 __all__ = [
     "ASPECTS",
@@ -28,6 +29,7 @@ __all__ = [
     "PARAMS",
     "TYPICAL_REPLY",
     "annotate",
+    "annotate_with",
     "audit_result",
     "audit_sheet",
     "key",
@@ -36,4 +38,5 @@ __all__ = [
     "params",
     "plan",
     "report",
+    "unknown",
 ]

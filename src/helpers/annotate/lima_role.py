@@ -7,18 +7,18 @@ from the packaged replies, through the very code that would ask a server: a *rep
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from .. import chat as chat_
 from .. import roles
-from ..chat import EndpointChat, journal, money, told, user
-from ..chat.batch import BatchChat
-from ..data import SAMPLES, read_jsonl
+from ..chat import EndpointChat, Request, journal, money, user
+from ..data import SAMPLES, read_jsonl, write_jsonl
 from ..data.lima import Dialogue, question_key
 from ..errors import UserError
 
@@ -48,7 +48,7 @@ def key(annotator: str, question: str, attempt: int = 1) -> str:
 def annotate(
     dialogues: Sequence[Dialogue],
     out: Path,
-    chat: EndpointChat | BatchChat | None = None,
+    chat: EndpointChat | None = None,
     *,
     packaged: bool = True,
     approve: Callable[[money.Bill], None] | None = None,
@@ -60,43 +60,18 @@ def annotate(
     `packaged`: use the course's own annotations where it has them; False asks `chat` for every dialogue.
     `approve` is shown the bill before the first call and raises to stop there.
     """
-    if chat is None or chat.meter.price is None:
-        plan(dialogues, out, chat, packaged=packaged)  # what cannot be asked is told before anything is written
-    out.mkdir(parents=True, exist_ok=True)
-    with journal.Journal(out / "annotations.jsonl") as answers:
-        if packaged:
-            known = (_packaged(d) for d in dialogues)
-            answers.extend(r for r in known if r and answers.get(r["key"]) is None)
-        names = _names(chat, packaged)
-        missing = _missing(answers, names, dialogues)
-        if missing:
-            bill = _bill(missing, len(dialogues), chat)
-            say(bill)
-            if approve:
-                approve(bill)
-        for attempt in range(1, ATTEMPTS + 1):
-            if asked := [d for d in missing if _next_attempt(answers, names, d) == attempt]:
-                _ask(asked, answers, chat, attempt, say)
-        if missing:
-            say(f"asked {chat.name}: {chat.meter}")
-        answers.sort(key(n, d.question, a) for d in dialogues for n in names for a in range(1, ATTEMPTS + 1))
-        rows = [_row(d, _find(answers, names, d)) for d in dialogues]
-    temporary = out / "lima_role.jsonl.tmp"
-    temporary.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), encoding="utf-8")
-    temporary.replace(out / "lima_role.jsonl")
+    asked, options, chat = _questions(dialogues, out, chat, packaged)
+    records = chat_.ask(asked, chat, **options, approve=approve, say=say)
+    rows = [_row(d, records[request.key]) for d, request in zip(dialogues, *asked.values())]
+    write_jsonl(rows, out / "lima_role.jsonl")
     report(rows, say)
     return rows
 
 
-def plan(
-    dialogues: Sequence[Dialogue], out: Path, chat: EndpointChat | BatchChat | None, *, packaged: bool = True
-) -> money.Bill:
+def plan(dialogues: Sequence[Dialogue], out: Path, chat: EndpointChat | None, *, packaged: bool = True) -> money.Bill:
     """The bill of `annotate` with the same arguments. Asks nobody and writes nothing."""
-    answers = {r["key"]: r for r in journal.read(out / "annotations.jsonl")}
-    if packaged:
-        answers |= {r["key"]: r for r in map(_packaged, dialogues) if r}
-    names = _names(chat, packaged)
-    return _bill(_missing(answers, names, dialogues), len(dialogues), chat)
+    asked, options, chat = _questions(dialogues, out, chat, packaged)
+    return chat_.plan(asked, chat, **options)
 
 
 def report(rows: Sequence[dict[str, Any]], say: Callable = print) -> None:
@@ -122,9 +97,39 @@ def packaged_roles() -> list[roles.Role]:
     return [roles.Role(row["question_description"], row["role_description"]) for row in _lima_roles()]
 
 
-def _names(chat: EndpointChat | BatchChat | None, packaged: bool) -> list[str]:
-    """Whose replies count, in order."""
-    return [name for name in (PACKAGED_ANNOTATOR if packaged else None, chat and chat.name) if name]
+# --- what is asked -------------------------------------------------------------------------------
+
+
+def _questions(dialogues: Sequence[Dialogue], out: Path, chat: EndpointChat | None, packaged: bool) -> tuple:
+    """({journal: a request for each dialogue}, options of `ask`, the chat). UserError where nobody can answer."""
+    replay = {d: r for d in dialogues if packaged and (r := _packaged(d))}
+    name = chat.name if chat else PACKAGED_ANNOTATOR
+    requests = [Request(replay[d]["key"], [], 0, 0) if d in replay else _request(d, name) for d in dialogues]
+    asked = {out / "annotations.jsonl": requests}
+    known = {record["key"]: record for record in replay.values()}
+    if chat is None:
+        if missing := chat_.unanswered(asked, known):
+            raise UserError(
+                f"{missing} of {len(dialogues)} questions have no annotation yet and no annotator is at hand: "
+                "set OPENAI_API_KEY and give --model, or give --base-url and --model"
+            )
+        chat = chat_.Nobody("nobody", "no annotator is at hand")
+    return asked, {"replay": known, "good": _in_form}, chat
+
+
+def _request(dialogue: Dialogue, annotator: str) -> Request:
+    """The first attempt, and those that follow where the reply is out of form or cut off."""
+    kept = {"annotator": annotator, "id": dialogue.id}
+    question = user(roles.annotation_prompt(dialogue.question))
+    first, *again = (
+        Request(key(annotator, dialogue.question, n), question, typical=TYPICAL_REPLY, kept=kept, **params(n))
+        for n in range(1, ATTEMPTS + 1)
+    )
+    return replace(first, again=tuple(again))
+
+
+def _in_form(record: dict[str, Any]) -> bool:
+    return record["annotator"] == PACKAGED_ANNOTATOR or outcome(record) not in ("malformed", "cut off")
 
 
 # --- what is known, and what is to be asked ------------------------------------------------------
@@ -158,74 +163,6 @@ def _packaged(dialogue: Dialogue) -> dict[str, Any] | None:
         "finish": "stop",
         "tokens": [0, 0],
     }
-
-
-def _find(answers: Any, names: Sequence[str], dialogue: Dialogue) -> dict[str, Any] | None:
-    """The record to use: of the first name that answered, its last attempt."""
-    for name in names:
-        for attempt in range(ATTEMPTS, 0, -1):
-            if record := answers.get(key(name, dialogue.question, attempt)):
-                return record
-    return None
-
-
-def _next_attempt(answers: Any, names: Sequence[str], dialogue: Dialogue) -> int:
-    """Which attempt is still to be made: 1 where nothing is known, a later one after a reply out of form; 0 for none."""
-    for name in names:
-        for attempt in range(ATTEMPTS, 0, -1):
-            if record := answers.get(key(name, dialogue.question, attempt)):
-                again = name != PACKAGED_ANNOTATOR and outcome(record) in ("malformed", "cut off")
-                return attempt + 1 if again and attempt < ATTEMPTS else 0
-    return 1
-
-
-def _missing(answers: Any, names: Sequence[str], dialogues: Sequence[Dialogue]) -> dict[Dialogue, int]:
-    """Dialogues to ask about, with the attempt to make; of those that share a question, the first."""
-    once = {d.question.strip(): d for d in reversed(dialogues)}
-    attempts = {d: _next_attempt(answers, names, d) for d in dialogues if once[d.question.strip()] is d}
-    return {d: attempt for d, attempt in attempts.items() if attempt}
-
-
-def _bill(missing: dict[Dialogue, int], n: int, chat: EndpointChat | BatchChat | None) -> money.Bill:
-    if missing and chat is None:
-        raise UserError(
-            f"{len(missing)} of {n} questions have no annotation yet and no annotator is at hand: "
-            "set OPENAI_API_KEY and give --model, or give --base-url and --model"
-        )
-    if chat is None:
-        return money.Bill("nobody", 0, 0, 0, 0.0, 0.0, None, (0.0, 0.0))
-    price = money.need_price(chat.meter.price, chat.name)
-    under_way = chat.under_way() if isinstance(chat, BatchChat) else set()
-    prompts = {d: user(roles.annotation_prompt(d.question)) for d in missing}
-    if under_way:
-        prompts = {d: p for d, p in prompts.items() if chat.request_id(p, **params(missing[d])) not in under_way}
-    texts = [p[0]["content"] for p in prompts.values()]
-    read, written = sum(map(money.tokens_in, texts)), TYPICAL_REPLY * len(texts)
-    limits = [params(attempt)["max_tokens"] for attempt in range(1, ATTEMPTS + 1)]
-    worst = sum(money.cost(price, money.at_most(texts), limit * len(texts)) for limit in limits)
-    usd = money.cost(price, read, written)
-    return money.Bill(chat.name, len(texts), read, written, usd, worst, chat.meter.max_usd, price)
-
-
-def _ask(
-    dialogues: Sequence[Dialogue], answers: journal.Journal, chat: EndpointChat | BatchChat, attempt: int, say: Callable
-) -> None:
-    """Journal the raw reply to every dialogue's question, as the replies come."""
-    if attempt > 1:
-        say(f"asking {chat.name} again for {len(dialogues):,} out of form or cut off (attempt {attempt} of {ATTEMPTS})")
-    conversations = [user(roles.annotation_prompt(d.question)) for d in dialogues]
-    replies = chat.complete(conversations, **params(attempt))
-    for i, reply in told(replies, len(dialogues), "questions", say, chat.meter):
-        answers.add(
-            {
-                "key": key(chat.name, dialogues[i].question, attempt),
-                "annotator": chat.name,
-                "id": dialogues[i].id,
-                "reply": reply.text,
-                "finish": reply.finish,
-                "tokens": [reply.prompt_tokens, reply.tokens],
-            }
-        )
 
 
 def _row(dialogue: Dialogue, record: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ OpenAI-compatible server. The annotator, the tuned model and the judge are all t
 the rest of the course: something with a `name` and a `complete` method.
 """
 
-from .asking import told
+from .asking import Nobody, Request, ask, plan, unanswered, with_progress
 from .local import LocalChat, local_chat
 from .messages import Completion, Continue, Messages, chat_template, frame, user
 from .server import EndpointChat, endpoint_chat, read_reply
@@ -16,11 +16,16 @@ __all__ = [
     "EndpointChat",
     "LocalChat",
     "Messages",
+    "Nobody",
+    "Request",
+    "ask",
     "chat_template",
     "endpoint_chat",
     "frame",
     "local_chat",
+    "plan",
     "read_reply",
-    "told",
+    "unanswered",
     "user",
+    "with_progress",
 ]

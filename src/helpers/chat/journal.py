@@ -94,6 +94,25 @@ class Journal:
         self._file = self.path.open("a", encoding="utf-8")
 
 
+class Scratch(Journal):
+    """A journal in memory, for questions that are meant to be asked anew."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, dict[str, Any]] = {}
+
+    def __enter__(self) -> Scratch:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def extend(self, records: Iterable[dict[str, Any]]) -> None:
+        self._records |= {record["key"]: record for record in records}
+
+    def sort(self, keys: Iterable[str]) -> None:
+        pass
+
+
 def read(path: str | Path, repair: bool = False) -> Iterator[dict[str, Any]]:
     """The records of a journal, without locking it. `repair` cuts a torn last line off the file.
 

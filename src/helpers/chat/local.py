@@ -12,6 +12,7 @@ from typing import Any
 from .. import models
 from ..errors import UserError
 from ..profiles import Profile
+from . import money
 from .messages import Completion, Continue, Messages, frame
 
 NEW_TURN = re.compile(r"(?P<cut>\nUSER:)")  # a model that was not tuned goes on with the user's next question
@@ -28,9 +29,17 @@ class LocalChat:
     not depend on it.
     """
 
+    prompt = "frame"  # it reads the paper's frame, and can continue its own turn
+    turns = True  # it knows how a turn of the assistant ends
+
     def __init__(self, model: Any, tokenizer: Any, name: str, batch_size: int = 64, batch_tokens: int = 32_768) -> None:
         self.model, self.tokenizer, self.name = model, tokenizer, name
         self.batch_size, self.batch_tokens = batch_size, batch_tokens
+        self.meter = money.free()
+
+    def text(self, messages: Messages) -> str:
+        """What the model reads of a conversation."""
+        return frame(messages, self.tokenizer.eos_token or "")
 
     def complete(
         self,
@@ -38,13 +47,14 @@ class LocalChat:
         max_tokens: int,
         then: Continue | None = None,
         then_tokens: int = 0,
+        temperature: float = 0.0,
     ) -> Iterator[tuple[int, Completion]]:
         """Yield (index, Completion) as they finish; finish "too long" where prompt and answer exceed the model's context.
 
         `then(index, reply)` may name a text with which the *same* assistant turn goes on; the model then
-        writes up to `then_tokens` more, without reading its prompt twice.
+        writes up to `then_tokens` more, without reading its prompt twice. Always greedy, whatever the `temperature`.
         """
-        prompts = [self.tokenizer(frame(m, self.tokenizer.eos_token or "")).input_ids for m in conversations]
+        prompts = [self.tokenizer(self.text(m)).input_ids for m in conversations]
         room = max_tokens + then_tokens + (TRIGGER if then else 0)
         limit = getattr(self.model.config, "max_position_embeddings", None) or float("inf")
         waiting = deque()

@@ -23,7 +23,6 @@ PRICES = {
     "gpt-4o": (2.50, 10.00),
     "gpt-4o-mini": (0.15, 0.60),
 }
-BATCH_DISCOUNT = 0.5  # the Batch API's price, as a share of the normal one
 Price = tuple[float, float]
 
 
@@ -59,12 +58,12 @@ def tokens_in(text: str, bytes_per_token: float = 4.0) -> int:
     return int(len(text.encode()) / bytes_per_token) + 1
 
 
-def at_most(texts: Sequence[str]) -> int:
+def tokens_bound(texts: Sequence[str]) -> int:
     """Tokens that these texts will not exceed, to reserve money for: 3 bytes a token and 8 tokens around each text."""
     return sum(tokens_in(text, 3.0) + 8 for text in texts)
 
 
-# --- a cap and a pace --------------------------------------------------------------------------
+# --- a cap ------------------------------------------------------------------------------------------
 
 
 class CapReached(UserError):
@@ -74,11 +73,12 @@ class CapReached(UserError):
 class Meter:
     """Counts tokens and USD from the server's own usage, and refuses calls that could pass a cap. Thread-safe.
 
-    Money is reserved before a call (at its worst) and settled after it (at what it was).
+    Money is reserved before a call (at its worst) and settled after it (at what it was). `shown`: whether people see
+    the bill; a model in this process costs nothing and needs none.
     """
 
-    def __init__(self, price: Price | None, max_usd: float | None = None) -> None:
-        self.price, self.max_usd = price, max_usd
+    def __init__(self, price: Price | None, max_usd: float | None = None, shown: bool = True) -> None:
+        self.price, self.max_usd, self.shown = price, max_usd, shown
         self.calls = self.read = self.written = 0
         self.spent = self._reserved = 0.0
         self._change = threading.Condition()
@@ -111,6 +111,11 @@ class Meter:
     def __str__(self) -> str:
         spent = f", {self.spent:.4f} USD" if any(self.price or ()) else ""
         return f"{self.calls:,} calls, {self.read:,} tokens read, {self.written:,} written{spent}"
+
+
+def free() -> Meter:
+    """The meter of a model in this process."""
+    return Meter((0.0, 0.0), shown=False)
 
 
 # --- the bill ----------------------------------------------------------------------------------

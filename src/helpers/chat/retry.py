@@ -58,26 +58,17 @@ def explain(status: int | None, code: str | None, message: str, model: str, secr
     return f"the server refused a request ({status}): {said[:200]}"
 
 
-class Pace:
-    """Spreads calls evenly under per-minute limits, and holds everybody back when the server says so. Thread-safe."""
+class Pause:
+    """Holds everybody back for as long as the server says: one 429 is meant for all. Thread-safe."""
 
-    def __init__(self, requests_per_minute: float | None = None, tokens_per_minute: float | None = None) -> None:
-        self.requests, self.tokens = requests_per_minute, tokens_per_minute
-        self._next = 0.0  # when the next call may start, on the monotonic clock
+    def __init__(self) -> None:
+        self._until = 0.0  # on the monotonic clock
         self._lock = threading.Lock()
 
-    def seconds_to_wait(self, tokens: int) -> float:
-        """Take the next free slot for a call of so many tokens; the seconds until it begins."""
-        gap = 60 / self.requests if self.requests else 0.0
-        if self.tokens:
-            gap = max(gap, 60 * tokens / self.tokens)
-        with self._lock:
-            now = time.monotonic()
-            start = max(now, self._next)
-            self._next = start + gap
-        return start - now
-
     def hold(self, seconds: float) -> None:
-        """Nobody starts a call in the next `seconds`: one 429 is meant for all."""
+        """Nobody starts a call in the next `seconds`."""
         with self._lock:
-            self._next = max(self._next, time.monotonic() + seconds)
+            self._until = max(self._until, time.monotonic() + seconds)
+
+    def seconds_left(self) -> float:
+        return max(0.0, self._until - time.monotonic())

@@ -34,7 +34,7 @@ class EndpointChat:
     `prompt`: "chat" asks through /v1/chat/completions, in the server's own template; "frame" through /v1/completions,
     word for word as `LocalChat` does, and may go on in the same turn.
     `price`: USD per million tokens read and written, `max_usd`: the cap; `meter` counts both as answers come.
-    `requests_per_minute`, `tokens_per_minute`: the provider's limits; `timeout`: seconds a request may be silent.
+    `timeout`: seconds a request may be silent.
     """
 
     TRIES = 8  # requests for one answer, while the server says "later"
@@ -49,8 +49,6 @@ class EndpointChat:
         prompt: str = "chat",
         price: money.Price | None = None,
         max_usd: float | None = None,
-        requests_per_minute: float | None = None,
-        tokens_per_minute: float | None = None,
         first_pause: float = 0.5,
     ) -> None:
         self.model, self.concurrency, self.timeout, self.first_pause = model, concurrency, timeout, first_pause
@@ -58,9 +56,18 @@ class EndpointChat:
         self.name = os.path.basename(model) if os.path.isabs(model) else model  # a folder's path is nobody's business
         self.base_url = base_url or os.environ.get("OPENAI_BASE_URL")
         self.meter = money.Meter(money.price_of(model, self.base_url, price), max_usd)
-        self.pace = retry.Pace(requests_per_minute, tokens_per_minute)
+        self.pause = retry.Pause()
         self._limit_name, self._unsupported = "max_tokens", set()  # newer OpenAI models want other names
         self._answered = False
+
+    def text(self, messages: Messages) -> str:
+        """What is sent of a conversation, without the template that a server puts around it."""
+        return frame(messages) if self.prompt == "frame" else "\n".join(m["content"] for m in messages)
+
+    @property
+    def turns(self) -> bool:
+        """Whether it can be asked in several turns: only the model's tokenizer knows the end token between them."""
+        return self.prompt == "chat"
 
     @cached_property
     def client(self) -> Any:
@@ -167,9 +174,9 @@ class EndpointChat:
         """One answer, paid for at most once: reserve its price, keep the pace, ask until there is an answer."""
         import openai
 
-        size = money.at_most([asked] if isinstance(asked, str) else [m["content"] for m in asked])
+        size = money.tokens_bound([asked] if isinstance(asked, str) else [m["content"] for m in asked])
         for tries in range(1, self.TRIES + 1):
-            stop.wait(self.pace.seconds_to_wait(size + max_tokens))
+            stop.wait(self.pause.seconds_left())
             reserved = self.meter.reserve(size, max_tokens)
             usage, unknown = (0, 0), False
             try:
@@ -216,7 +223,7 @@ class EndpointChat:
                 )
             pause = retry.pause_before(tries, wait, self.first_pause)
             if status == 429:
-                self.pace.hold(pause)
+                self.pause.hold(pause)
             else:
                 stop.wait(pause)
         raise UserError(f"the server refuses the parameters of {self.name!r}: choose another model")

@@ -10,6 +10,7 @@ import gzip
 import json
 import os
 import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,15 @@ def read_jsonl(path: Path, required: tuple[str, ...] = ()) -> list[dict[str, Any
             if missing:
                 raise UserError(f"{path.name}, line {number}: no {missing[0]!r}; repair or remove the line")
             rows.append(row)
+
+
+def write_jsonl(rows: Iterable[Mapping[str, Any]], path: Path) -> Path:
+    """Rows as JSON lines, under a temporary name first: the file is whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), encoding="utf-8")
+    temporary.replace(path)
+    return path
 
 
 def hub_rows(repo: str, config: str | None, split: str, revision: str | None = None) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from .. import models
 from ..chat import chat_template
 from ..errors import UserError
 from ..machine import provenance
+from ..machine.resources import peak_gib
 from ..profiles import Profile
 from ..strategies import STRATEGIES
 from . import memory
@@ -179,7 +180,7 @@ def _finetune(
         "losses": [h["loss"] for h in history],
         "seconds": round(seconds, 1),
         "tokens_per_second": round(tokens / seconds, 1),
-        "peak_memory_gib": round(memory.peak_gib(), 2),
+        "peak_memory_gib": round(peak_gib(), 2),
         "planned_memory_gib": round(plan.total, 2),
         "versions": provenance.versions(),
         "commit": provenance.commit(),

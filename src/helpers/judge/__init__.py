@@ -1,29 +1,8 @@
 """Which of two answers is better? A judge reads both, in both orders (the paper's Figure 5)."""
 
-from .judging import (
-    PACKAGED,
-    PACKAGED_JUDGE,
-    PACKAGED_STAMP,
-    PARAMS,
-    PROMPT,
-    Pair,
-    answer,
-    answers_of,
-    compare,
-    games,
-    hide,
-    judge,
-    keys,
-    leak,
-    load_answers,
-    packaged_pairs,
-    pairs,
-    parse,
-    plan,
-    prompt,
-    questions,
-    read,
-)
+from .answers import PACKAGED, ROLE_ROOM, answer, answers_of, load_answers, questions
+from .judging import PACKAGED_JUDGE, PACKAGED_STAMP, PARAMS, compare, judge, keys, packaged_pairs, parse, plan, read
+from .pairs import PROMPT, Pair, games, hide, leak, pairs, prompt
 from .verdicts import Comparison
 
 __all__ = [
@@ -32,6 +11,7 @@ __all__ = [
     "PACKAGED_STAMP",
     "PARAMS",
     "PROMPT",
+    "ROLE_ROOM",
     "Comparison",
     "Pair",
     "answer",

@@ -2,35 +2,16 @@
 
 from ..arms import ARMS
 from ..chat import endpoint_chat, local_chat
-from .asking import (
-    ANSWERS,
-    CUT,
-    SCORES,
-    Question,
-    answer,
-    arm_of,
-    asked,
-    generations,
-    grade,
-    paper_row,
-    plan,
-    protocol,
-    questions,
-    read_csv,
-    score,
-    shown,
-    table,
-)
+from .asking import answer, arm_of, generations, plan, protocol, questions, requests
+from .grading import ANSWERS, CUT, SCORES, grade, paper_row, read_csv, score, shown, table
 
 __all__ = [
     "ANSWERS",
     "ARMS",
     "CUT",
     "SCORES",
-    "Question",
     "answer",
     "arm_of",
-    "asked",
     "endpoint_chat",
     "generations",
     "grade",
@@ -40,6 +21,7 @@ __all__ = [
     "protocol",
     "questions",
     "read_csv",
+    "requests",
     "score",
     "shown",
     "table",

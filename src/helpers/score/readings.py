@@ -5,16 +5,20 @@ None of the three changes the model. Where a difference between two arms moves w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from .. import benchmarks, models, roles, score, stats
-from ..chat import Completion, LocalChat, journal, user
+from .. import benchmarks, models, roles, stats
+from ..arms import ARMS
+from ..chat import LocalChat, journal
+from ..chat.asking import Record
 from ..profiles import Profile
+from . import asking
 
 READINGS = {  # title -> (stage that is read, rule, whether the role prompt is stripped first)
     "stage 2, declared": ("stage2", "declared", True),
@@ -51,7 +55,7 @@ def replies(answers: pd.DataFrame, folder: Path) -> pd.DataFrame:
     identity = ["arm", "seed", "benchmark", "question_id"]
     records = []
     for arm, seed, name in answers[identity[:3]].drop_duplicates().itertuples(index=False):
-        for record in journal.read(score.generations(folder, arm, seed) / f"{name}.jsonl"):
+        for record in journal.read(asking.generations(folder, arm, seed) / f"{name}.jsonl"):
             texts = (record["question_id"], record["stage1"], record.get("stage2"))
             records.append((arm, seed, name, *texts))
     texts = pd.DataFrame(records, columns=[*identity, "stage1", "stage2"]).drop_duplicates(
@@ -81,7 +85,7 @@ def readings(replies: pd.DataFrame, rows: dict[str, list[dict[str, Any]]]) -> pd
         said = [read(record, by_id[record["question_id"]], *how) for record in records]
         right = pd.Series([s == r["gold"] for s, r in zip(said, records)], dtype=float).groupby(arms).mean()
         unparsed = pd.Series([s is None for s in said], dtype=float).groupby(arms).mean()
-        right, unparsed = right.reindex(score.ARMS), unparsed.reindex(["lima", "role"])
+        right, unparsed = right.reindex(ARMS), unparsed.reindex(["lima", "role"])
         difference = {"role - lima": right["role"] - right["lima"]}
         lines.append(
             {"reading": title, "replies": len(said), **right, **difference, **unparsed.add_prefix("unparsed ")}
@@ -94,32 +98,37 @@ def readings(replies: pd.DataFrame, rows: dict[str, list[dict[str, Any]]]) -> pd
 
 def ask_again(
     profile: Profile, few: Asked, dtype: str, sizes: Sequence[int] = (1, 16), tokens: int = 16, then_tokens: int = 6
-) -> dict[tuple[str, int], list[Completion]]:
+) -> dict[tuple[str, int], list[Record]]:
     """(dtype, batch size) -> the replies of the profile's model to a few questions, loaded in this number format.
 
-    `tokens`: generated in stage 1, at most, and never more than the profile's limit.
+    `tokens`: generated in stage 1, at most, and never more than the profile's limit. A record holds "stage1", "stage2".
     """
-    tokens = min(tokens, profile.stage1_tokens)
     model, tokenizer = models.load(profile, dtype=dtype)
-    conversations = [user(benchmarks.get(name).question(row)) for name, row in few]
-    triggers = [benchmarks.get(name).STAGE2 for name, _ in few]
+    settings = replace(profile, stage1_tokens=min(tokens, profile.stage1_tokens), stage2_tokens=then_tokens)
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for name, row in few:
+        rows.setdefault(name, []).append(row)
+    replies = {}
+    for size in sizes:
+        found = asking.answer(settings, LocalChat(model, tokenizer, profile.model, size), rows, None, say=_silent)
+        records = {name: iter(own) for name, own in found.items()}
+        replies[dtype, size] = [next(records[name]) for name, _ in few]
+    return replies
 
-    def answered(size: int) -> Iterator[tuple[int, Completion]]:
-        chat = LocalChat(model, tokenizer, profile.model, size)
-        return chat.complete(conversations, tokens, lambda i, _: triggers[i], then_tokens)
 
-    return {(dtype, size): [c for _, c in sorted(answered(size), key=lambda pair: pair[0])] for size in sizes}
+def _silent(*_: Any) -> None:
+    """Nothing is said of a handful of answers."""
 
 
-def flips(few: Asked, first: Sequence[Completion], second: Sequence[Completion]) -> dict[str, Any]:
+def flips(few: Asked, first: Sequence[Record], second: Sequence[Record]) -> dict[str, Any]:
     """How many of the same questions got another text, another answer; the latter's share with its 95 % interval."""
 
-    def said(name: str, row: dict[str, Any], c: Completion) -> str | None:
+    def answer(name: str, row: dict[str, Any], record: Record) -> str | None:
         b = benchmarks.get(name)
-        return b.extract(c.continued if b.STAGE2 else c.text, "declared", row)
+        return b.extract(record["stage2"] if b.STAGE2 else record["stage1"], "declared", row)
 
-    texts = sum((a.text, a.continued) != (b.text, b.continued) for a, b in zip(first, second, strict=True))
-    answers = sum(said(*asked, a) != said(*asked, b) for asked, a, b in zip(few, first, second))
+    texts = sum(any(a[s] != b[s] for s in ("stage1", "stage2")) for a, b in zip(first, second, strict=True))
+    answers = sum(answer(*asked, a) != answer(*asked, b) for asked, a, b in zip(few, first, second))
     share = stats.wilson(answers, len(few))
     return {"n": len(few), "other text": texts, "other answer": answers, "low": share.low, "high": share.high}
 

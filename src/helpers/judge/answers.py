@@ -1,0 +1,99 @@
+"""Two arms' answers to open questions: what a judge will compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import roles
+from ..chat import Completion, Request, ask, journal, local_chat, user
+from ..data import SAMPLES, read_jsonl
+from ..data.lima import open_questions
+from ..errors import UserError
+from ..profiles import Profile
+
+PACKAGED = SAMPLES / "judge"  # questions, answers of a real `cpu` run, and verdicts on them
+ROLE_ROOM = 80  # tokens on top of an answer's, for every arm: a role prompt must not cost the role arm its answer
+
+
+# --- answers ---------------------------------------------------------------------------------------
+
+
+def questions(source: str) -> list[dict[str, Any]]:
+    """Open questions {"id", "question"}: 60 of ours ("packaged"), or LIMA's 300 test prompts ("local", "hub")."""
+    more = open_questions(str(PACKAGED / "questions.jsonl")) if source == "packaged" else []
+    return open_questions(source) + more
+
+
+def answer(
+    profile: Profile, chat: Any, asked: Sequence[dict[str, Any]], path: Path, say: Callable = print
+) -> list[dict[str, Any]]:
+    """A local model's greedy answers to open questions, through the journal `path`; rows as `load_answers` returns.
+
+    An answer has at most `2 * profile.stage1_tokens` tokens; the role prompt before it is not counted.
+    """
+    limit = 2 * profile.stage1_tokens
+    params = {"answer_tokens": limit, "role_tokens": ROLE_ROOM}
+    requests = [
+        Request(
+            journal.key(chat.name, params, q["question"]),
+            user(q["question"]),
+            limit + ROLE_ROOM,
+            typical=limit,
+            kept={"model": chat.name, **q},
+        )
+        for q in asked
+    ]
+
+    def record(request: Request, reply: Completion) -> dict[str, Any]:
+        text, tokens, cut = _cut(reply.text, limit, chat.tokenizer)
+        finish = "length" if cut else reply.finish
+        return {"key": request.key, **request.kept, "text": text, "finish": finish, "tokens": tokens}
+
+    records = ask({path: requests}, chat, record=record, what=f"open questions by {path.parent.name}", say=say)
+    return [records[request.key] for request in requests]
+
+
+def _cut(reply: str, limit: int, tokenizer: Any) -> tuple[str, int, bool]:
+    """A reply whose answer has at most `limit` tokens; the number of its tokens; whether something was cut off."""
+    _, visible = roles.strip(reply)
+    ids = tokenizer(visible, add_special_tokens=False).input_ids
+    if len(ids) <= limit:
+        return reply, len(ids), False
+    return reply[: len(reply.rstrip()) - len(visible)] + tokenizer.decode(ids[:limit]), limit, True
+
+
+def load_answers(file: Path) -> list[dict[str, Any]]:
+    """The rows {"id", "question", "text"} of a JSONL file. `text` is the whole reply, its role prompt included."""
+    rows = read_jsonl(file, required=("id", "question", "text"))
+    if not rows:
+        raise UserError(f"{file.name} holds no answers")
+    if all("key" in row for row in rows):  # a journal: what was asked last stands first
+        rows = list({row["id"]: row for row in reversed(rows)}.values())[::-1]
+    ids = [row["id"] for row in rows]
+    if twice := sorted({i for i in ids if ids.count(i) > 1}):
+        raise UserError(f"{file.name} holds question {twice[0]!r} twice: keep one answer to each")
+    return rows
+
+
+def answers_of(
+    where: str, profile: Profile, asked: Sequence[dict[str, Any]], out: Path, *, estimate: bool = False
+) -> tuple[str, list[dict[str, Any]]]:
+    """(name, rows) of an arm: `where` is a model's folder, a folder with open.jsonl, or a JSONL file of answers.
+
+    A model answers the questions `asked` here, into out/generations/<name>/open.jsonl; with `estimate` it is not
+    loaded, and every answer is as long as it may be.
+    """
+    path = Path(where).absolute()
+    file = path / "open.jsonl" if path.is_dir() else path
+    if file.is_file():
+        return (file.parent.name if file.stem == "open" else file.stem), load_answers(file)
+    if not any((path / name).is_file() for name in ("config.json", "adapter_config.json")):
+        raise UserError(
+            f"{where!r} holds neither a model nor answers: give a tuned model's folder, or a JSONL file with id, question, text"
+        )
+    name = path.name
+    if estimate:
+        return name, [q | {"text": f"{q['id']} {name} ".ljust(8 * profile.stage1_tokens, "x")} for q in asked]
+    return name, answer(profile, local_chat(profile, path), asked, out / "generations" / name / "open.jsonl")
