@@ -18,25 +18,3 @@ from .lima_role import (
     report,
 )
 from .strategy import annotate_with, unknown
-
-__all__ = [
-    "ASPECTS",
-    "ATTEMPTS",
-    "PACKAGED_ANNOTATOR",
-    "PACKAGED_AUDIT",
-    "PACKAGED_JOURNAL",
-    "PACKAGED_ROLES",
-    "PARAMS",
-    "TYPICAL_REPLY",
-    "annotate",
-    "annotate_with",
-    "audit_result",
-    "audit_sheet",
-    "key",
-    "outcome",
-    "packaged_roles",
-    "params",
-    "plan",
-    "report",
-    "unknown",
-]

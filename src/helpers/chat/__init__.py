@@ -9,23 +9,3 @@ from .asking import Nobody, Request, ask, plan, unanswered, with_progress
 from .local import LocalChat, local_chat
 from .messages import Completion, Continue, Messages, chat_template, frame, user
 from .server import EndpointChat, endpoint_chat, read_reply
-
-__all__ = [
-    "Completion",
-    "Continue",
-    "EndpointChat",
-    "LocalChat",
-    "Messages",
-    "Nobody",
-    "Request",
-    "ask",
-    "chat_template",
-    "endpoint_chat",
-    "frame",
-    "local_chat",
-    "plan",
-    "read_reply",
-    "unanswered",
-    "user",
-    "with_progress",
-]

@@ -66,58 +66,17 @@ class LocalChat:
         if not waiting:
             return
         self._check_attention(len(waiting[0].prompt) + room)
-        from .cache import Slots  # torch is loaded by who needs it
-
-        slots, eos = Slots(self.model), _end_tokens(self.model, self.tokenizer)
-        shared = _common([row.prompt[:-1] for row in waiting])  # the system line, at least
-        rows: list[_Row] = []  # in the order of the slots: those that write, then those that have something to read
-        writing = 0
-        while waiting or rows:
-            width = room + max(len(row.prompt) for row in (*rows, *([waiting[0]] if waiting else [])))
-            allowed = max(1, min(self.batch_size, self.batch_tokens // width))
-            free = max(0, min(allowed - len(rows), len(waiting)))
-            if not writing or len(rows) - writing + free > allowed // 8:  # a few at a time are read faster than one
-                slots.fit(len(rows) + free, width)
-                if free and not rows and shared:
-                    slots.forward(0, [waiting[0].prompt[:shared]], [0])
-                slots.copy(0, range(len(rows), len(rows) + free), shared)
-                rows.extend(waiting.popleft().begin(shared) for _ in range(free))
-                self._read(slots, rows, writing)
-                writing = len(rows)
-            chosen = slots.forward(0, [row.feed for row in rows[:writing]], [row.length for row in rows[:writing]])
-            for k, token in reversed(list(enumerate(chosen.argmax(-1).tolist()))):
-                row = rows[k]
-                row.take(token, eos, self.tokenizer)
-                if row.finish is None:
-                    continue
-                writing -= 1  # the last row that writes takes the place of this one
-                other, rows[k] = rows[writing], rows[writing]
-                if self._goes_on(row, then, then_tokens):
-                    slots.swap(k, writing, max(row.length, other.length))
-                    rows[writing] = row
+        table = _Table(self, waiting, room)
+        while waiting or table.rows:
+            table.admit(waiting)
+            for k in table.step():
+                if self._continues(table.rows[k], then, then_tokens):
+                    table.set_aside(k)
                 else:
-                    yield row.index, row.reply
-                    slots.copy(writing, [k], other.length)
-                    slots.copy(len(rows) - 1, [writing], rows[-1].length)
-                    rows[writing] = rows[-1]
-                    rows.pop()
+                    yield table.rows[k].index, table.rows[k].reply
+                    table.remove(k)
 
-    def _read(self, slots: Any, rows: list[_Row], first: int) -> None:
-        """Bring what the rows from `first` on have to read, all but its last token, into the cache."""
-        while first < len(rows):
-            longest, last = len(rows[first].feed), first + 1
-            most = max(1, READ_TOKENS // longest)
-            while last < min(len(rows), first + most) and 3 * longest <= 4 * len(rows[last].feed) <= 5 * longest:
-                last += 1
-            group = rows[first:last]
-            if longest > 1:
-                slots.forward(first, [row.feed[:-1] for row in group], [row.length for row in group])
-            for row in group:
-                row.length += len(row.feed) - 1
-                row.feed = row.feed[-1:]
-            first = last
-
-    def _goes_on(self, row: _Row, then: Continue | None, then_tokens: int) -> bool:
+    def _continues(self, row: _Row, then: Continue | None, then_tokens: int) -> bool:
         """Take down what a row has written in a stage that is over; whether it begins another one."""
         text = self.tokenizer.decode(row.written)
         if row.reply is not None:
@@ -145,6 +104,77 @@ class LocalChat:
         eager = getattr(config, "_attn_implementation", None) == "eager"
         if eager or not kinds <= {"full_attention", "sliding_attention"} or window < width:
             raise UserError(f"{self.name} has another kind of attention: serve it with vLLM and use --base-url")
+
+
+class _Table:
+    """The rows that are answered together, in the order of the cache: those that write, then those that must read."""
+
+    def __init__(self, chat: LocalChat, waiting: Sequence[_Row], room: int) -> None:
+        from .cache import Slots  # torch is loaded by who needs it
+
+        self.chat, self.room, self.slots = chat, room, Slots(chat.model)
+        self.eos = _end_tokens(chat.model, chat.tokenizer)
+        self.shared = _common([row.prompt[:-1] for row in waiting])  # the system line, at least
+        self.rows: list[_Row] = []
+        self.writing = 0
+
+    def admit(self, waiting: deque[_Row]) -> None:
+        """Let in as many waiting rows as there is room for; what is new, or has another stage before it, is read."""
+        rows, slots = self.rows, self.slots
+        width = self.room + max(len(row.prompt) for row in (*rows, *([waiting[0]] if waiting else [])))
+        allowed = max(1, min(self.chat.batch_size, self.chat.batch_tokens // width))
+        free = max(0, min(allowed - len(rows), len(waiting)))
+        if self.writing and len(rows) - self.writing + free <= allowed // 8:
+            return  # a few at a time are read faster than one
+        slots.fit(len(rows) + free, width)
+        if free and not rows and self.shared:
+            slots.forward(0, [waiting[0].prompt[: self.shared]], [0])
+        slots.copy(0, range(len(rows), len(rows) + free), self.shared)
+        rows.extend(waiting.popleft().begin(self.shared) for _ in range(free))
+        self._read()
+        self.writing = len(rows)
+
+    def _read(self) -> None:
+        """Bring what the rows that do not write have to read, all but its last token, into the cache."""
+        rows, first = self.rows, self.writing
+        while first < len(rows):
+            longest, last = len(rows[first].feed), first + 1
+            most = max(1, READ_TOKENS // longest)
+            while last < min(len(rows), first + most) and 3 * longest <= 4 * len(rows[last].feed) <= 5 * longest:
+                last += 1
+            group = rows[first:last]
+            if longest > 1:
+                self.slots.forward(first, [row.feed[:-1] for row in group], [row.length for row in group])
+            for row in group:
+                row.length += len(row.feed) - 1
+                row.feed = row.feed[-1:]
+            first = last
+
+    def step(self) -> Iterator[int]:
+        """Write one token in each row that writes; yields the places of those that end with it, the last first."""
+        writing = self.rows[: self.writing]
+        chosen = self.slots.forward(0, [row.feed for row in writing], [row.length for row in writing])
+        for k, token in reversed(list(enumerate(chosen.argmax(-1).tolist()))):
+            self.rows[k].take(token, self.eos, self.chat.tokenizer)
+            if self.rows[k].finish is not None:
+                yield k
+
+    def set_aside(self, k: int) -> None:
+        """Row k has something to read: it changes places with the last row that writes."""
+        self.writing -= 1
+        row, other = self.rows[k], self.rows[self.writing]
+        self.slots.swap(k, self.writing, max(row.length, other.length))
+        self.rows[k], self.rows[self.writing] = other, row
+
+    def remove(self, k: int) -> None:
+        """Row k is done: the last row that writes takes its place, and the last of all takes that one's."""
+        self.writing -= 1
+        other, last = self.rows[self.writing], self.rows[-1]
+        self.slots.copy(self.writing, [k], other.length)
+        self.slots.copy(len(self.rows) - 1, [self.writing], last.length)
+        self.rows[k] = other
+        self.rows[self.writing] = last
+        self.rows.pop()
 
 
 @dataclass

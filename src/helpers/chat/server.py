@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
@@ -171,9 +171,7 @@ class EndpointChat:
         stop: threading.Event,
         until: str | None = None,
     ) -> Completion:
-        """One answer, paid for at most once: reserve its price, keep the pace, ask until there is an answer."""
-        import openai
-
+        """One answer, paid for at most once: reserve its price, send, and ask again while that may help."""
         size = money.tokens_bound([asked] if isinstance(asked, str) else [m["content"] for m in asked])
         for tries in range(1, self.TRIES + 1):
             stop.wait(self.pause.seconds_left())
@@ -183,50 +181,69 @@ class EndpointChat:
                 if stop.is_set():
                     raise _Stopped
                 sent = self.parameters(max_tokens, temperature)
-                if isinstance(asked, str):
-                    sent |= {"stop": [until]} if until else {}
-                    reply = self.client.completions.create(model=self.model, prompt=asked, **sent)
+                found = self._send(asked, sent, until)
+                if isinstance(found, Completion):
+                    usage = (found.prompt_tokens, found.tokens)
+                    unknown = usage == (0, 0)
                 else:
-                    reply = self.client.chat.completions.create(model=self.model, messages=asked, **sent)
-                completion = read_reply(reply)
-                usage = (completion.prompt_tokens, completion.tokens)
-                unknown = usage == (0, 0)
-                self._answered = True
-                return completion
-            except openai.APIStatusError as error:
-                status, code, message = error.status_code, error.code or error.type, error.message
-                if code == "content_filter":  # some servers filter the question, with a 400
-                    return Completion("", "content_filter", 0, 0)
-                if status == 400 and _TOO_LONG.search(f"{code} {message}"):
-                    return Completion("", "too long", 0, 0)
-                if status == 400 and self.adapt(error, sent):
-                    continue
-                if status == 404 and isinstance(asked, str):
-                    raise UserError(
-                        f"the server completes no text with {self.name!r}: check --model, or use --prompt chat"
-                    ) from None
-                wait = _retry_after(error.response)
-            except openai.APIConnectionError as error:
-                status, code, message, wait = None, None, str(error), None
-                unknown = "Connect" not in type(error.__cause__).__name__  # it was sent, and may be billed
-            except (ValueError, AttributeError, TypeError):  # an answer that is no JSON, half of one, or no completion
-                status, code, message, wait, unknown = None, None, "not JSON", None, True
+                    unknown = found is not None and found.unknown
             finally:
                 self.meter.settle(reserved, *usage, unknown=unknown)
-            patient = self._answered or status is not None or tries < 3  # a wrong address is told soon
-            if not retry.worth_asking_again(status, code) or tries == self.TRIES or not patient:
-                secret = os.environ.get("OPENAI_API_KEY")
-                raise UserError(retry.explain(status, code, message, self.name, secret)) from None
-            if wait is not None and wait > LONGEST_WAIT:
-                raise UserError(
-                    f"the server asks to come back in {wait / 60:.0f} minutes: run again then, nothing is lost"
-                )
-            pause = retry.pause_before(tries, wait, self.first_pause)
-            if status == 429:
-                self.pause.hold(pause)
-            else:
-                stop.wait(pause)
+            if isinstance(found, Completion):
+                return found
+            if found and found.instead:
+                return found.instead
+            if found:
+                self._wait_after(found, tries, stop)
         raise UserError(f"the server refuses the parameters of {self.name!r}: choose another model")
+
+    def _send(self, asked: Messages | str, sent: dict[str, Any], until: str | None) -> Completion | _Trouble | None:
+        """The answer; what went wrong; or None, where the next request will have the parameters that were asked for."""
+        import openai
+
+        try:
+            if isinstance(asked, str):
+                more = {"stop": [until]} if until else {}
+                reply = self.client.completions.create(model=self.model, prompt=asked, **sent, **more)
+            else:
+                reply = self.client.chat.completions.create(model=self.model, messages=asked, **sent)
+            completion = read_reply(reply)
+            self._answered = True
+            return completion
+        except openai.APIStatusError as error:
+            status, code, message = error.status_code, error.code or error.type, error.message
+            if code == "content_filter":  # some servers filter the question, with a 400
+                return _Trouble(status, code, message, instead=Completion("", "content_filter", 0, 0))
+            if status == 400 and _TOO_LONG.search(f"{code} {message}"):
+                return _Trouble(status, code, message, instead=Completion("", "too long", 0, 0))
+            if status == 400 and self.adapt(error, sent):
+                return None
+            if status == 404 and isinstance(asked, str):
+                raise UserError(
+                    f"the server completes no text with {self.name!r}: check --model, or use --prompt chat"
+                ) from None
+            return _Trouble(status, code, message, _retry_after(error.response))
+        except openai.APIConnectionError as error:
+            sent_already = "Connect" not in type(error.__cause__).__name__  # and may be billed
+            return _Trouble(None, None, str(error), unknown=sent_already)
+        except (ValueError, AttributeError, TypeError):  # an answer that is no JSON, half of one, or no completion
+            return _Trouble(None, None, "not JSON", unknown=True)
+
+    def _wait_after(self, trouble: _Trouble, tries: int, stop: threading.Event) -> None:
+        """Pause before the same request is sent again; UserError where that would not help."""
+        patient = self._answered or trouble.status is not None or tries < 3  # a wrong address is reported soon
+        if not retry.worth_asking_again(trouble.status, trouble.code) or tries == self.TRIES or not patient:
+            secret = os.environ.get("OPENAI_API_KEY")
+            raise UserError(retry.explain(trouble.status, trouble.code, trouble.message, self.name, secret))
+        if trouble.wait is not None and trouble.wait > LONGEST_WAIT:
+            raise UserError(
+                f"the server asks to come back in {trouble.wait / 60:.0f} minutes: run again then, nothing is lost"
+            )
+        pause = retry.pause_before(tries, trouble.wait, self.first_pause)
+        if trouble.status == 429:
+            self.pause.hold(pause)
+        else:
+            stop.wait(pause)
 
     def parameters(self, max_tokens: int, temperature: float) -> dict[str, Any]:
         """The parameters of a request, under the names that this model wants."""
@@ -274,6 +291,18 @@ def _of_both(first: Completion, second: Completion) -> str:
 _TOO_LONG = re.compile(  # OpenAI's code; vLLM's two messages; llama.cpp's type
     r"context_length_exceeded|maximum context length|longer than the maximum model length|exceed_context_size"
 )
+
+
+@dataclass(frozen=True)
+class _Trouble:
+    """A request without an answer."""
+
+    status: int | None  # None: no answer came, or not a whole one
+    code: str | None
+    message: str
+    wait: float | None = None  # seconds, where the server named them
+    unknown: bool = False  # whether it may have been billed all the same
+    instead: Completion | None = None  # what is kept of a question that the server refused to read
 
 
 class _Stopped(Exception):

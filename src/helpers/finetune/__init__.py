@@ -2,19 +2,3 @@
 
 from .encode import IGNORED, Encoded, encode_dialogue, encode_rows, segments
 from .tune import ARMS, LOGS, STRATEGIES, TRAINING, dropout_ramp, finetune, merge, set_attention_dropout
-
-__all__ = [
-    "ARMS",
-    "IGNORED",
-    "LOGS",
-    "STRATEGIES",
-    "TRAINING",
-    "Encoded",
-    "dropout_ramp",
-    "encode_dialogue",
-    "encode_rows",
-    "finetune",
-    "merge",
-    "segments",
-    "set_attention_dropout",
-]

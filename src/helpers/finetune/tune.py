@@ -27,18 +27,7 @@ from ..profiles import Profile
 from ..strategies import STRATEGIES
 from . import memory
 from .card import model_card
-from .encode import IGNORED, Encoded, check_rows, encode_dialogue, encode_rows, segments
-
-__all__ = [
-    "ARMS",
-    "IGNORED",
-    "Encoded",
-    "dropout_ramp",
-    "encode_dialogue",
-    "finetune",
-    "segments",
-    "set_attention_dropout",
-]
+from .encode import IGNORED, Encoded, check_rows, encode_rows, segments
 
 ARMS = ("lima", "role")
 TRAINING = (  # the settings of a profile that a model depends on

@@ -4,30 +4,3 @@ from .answers import PACKAGED, ROLE_ROOM, answer, answers_of, load_answers, ques
 from .judging import PACKAGED_JUDGE, PACKAGED_STAMP, PARAMS, compare, judge, keys, packaged_pairs, parse, plan, read
 from .pairs import PROMPT, Pair, games, hide, leak, pairs, prompt
 from .verdicts import Comparison
-
-__all__ = [
-    "PACKAGED",
-    "PACKAGED_JUDGE",
-    "PACKAGED_STAMP",
-    "PARAMS",
-    "PROMPT",
-    "ROLE_ROOM",
-    "Comparison",
-    "Pair",
-    "answer",
-    "answers_of",
-    "compare",
-    "games",
-    "hide",
-    "judge",
-    "keys",
-    "leak",
-    "load_answers",
-    "packaged_pairs",
-    "pairs",
-    "parse",
-    "plan",
-    "prompt",
-    "questions",
-    "read",
-]

@@ -3,16 +3,3 @@
 from .default import cache_folder, fetch_default
 from .load import config, fingerprint, load, need_device, release_memory, resolve, tune_allocator
 from .quiet import quiet_transformers
-
-__all__ = [
-    "cache_folder",
-    "config",
-    "fetch_default",
-    "fingerprint",
-    "load",
-    "need_device",
-    "quiet_transformers",
-    "release_memory",
-    "resolve",
-    "tune_allocator",
-]

@@ -4,25 +4,3 @@ from ..arms import ARMS
 from ..chat import endpoint_chat, local_chat
 from .asking import answer, arm_of, generations, plan, protocol, questions, requests
 from .grading import ANSWERS, CUT, SCORES, grade, paper_row, read_csv, score, shown, table
-
-__all__ = [
-    "ANSWERS",
-    "ARMS",
-    "CUT",
-    "SCORES",
-    "answer",
-    "arm_of",
-    "endpoint_chat",
-    "generations",
-    "grade",
-    "local_chat",
-    "paper_row",
-    "plan",
-    "protocol",
-    "questions",
-    "read_csv",
-    "requests",
-    "score",
-    "shown",
-    "table",
-]
