@@ -17,7 +17,7 @@ from scipy.stats import permutation_test, rankdata
 from .. import paper, roles, stats
 from ..benchmarks import BENCHMARKS, MULTI_DOMAIN
 from ..stats import share_of_questions
-from .domains import FEW, NAMES, grids, in_both
+from .domains import FEW, NAMES, grids, in_both, one_seed
 
 NONE = "(none)"  # a well-formed role whose description has no noun
 CONDITIONS = ("well-formed", "malformed", "missing")
@@ -173,9 +173,7 @@ def cannot_say(answers: pd.DataFrame) -> list[str]:
     lines = read(answers[answers.arm == "role"])
     if lines.empty:
         return ["no answers of LIMA-Role: there are no roles to count"]
-    found = []
-    if lines.seed.nunique() == 1:
-        found.append("one seed: the intervals below are about other questions, none about another training run")
+    found = one_seed(lines)
     bad = (lines.condition != "well-formed").mean()
     if bad == 1:
         found.append(
