@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import gzip
 import hashlib
 import http.server
@@ -29,6 +30,12 @@ LETTERS = {"mmlu": "ABCD", "commonsense_qa": "ABCDE", "truthful_qa": "ABCD", "op
 PROBLEMS = {r["task_id"]: r for r in humaneval.rows("packaged")}
 ALL = pytest.mark.parametrize("name", BENCHMARKS)
 LETTERED = pytest.mark.parametrize("name", LETTERS)
+
+
+@ALL
+def test_the_example_at_the_head_of_a_benchmark_is_what_its_functions_make_of_it(name):
+    failed, tried = doctest.testmod(BENCHMARKS[name])
+    assert tried >= 3 and not failed
 
 
 # --- rows ---------------------------------------------------------------------------------------
@@ -293,12 +300,7 @@ def fingerprint(name):
     return sha.hexdigest()
 
 
-@ALL
-def test_the_real_rows_their_letters_and_their_order_never_change(name, real_data):
-    assert fingerprint(name) == SAME_ROWS[name]
-
-
-def test_every_process_asks_the_same_real_questions(real_data):
+def test_the_real_rows_their_letters_and_their_order_are_the_same_in_every_process(real_data):
     here = Path(__file__).parent
     code = "import json, test_benchmarks as t; print(json.dumps({n: t.fingerprint(n) for n in t.BENCHMARKS}))"
     for seed in ("1", "2"):
@@ -330,73 +332,59 @@ FILES = {
 }
 
 
-@pytest.fixture
-def copy(real_data, tmp_path, monkeypatch):
-    """copy(name, change): SPT_DATA holds that benchmark's file with its list of rows changed."""
-
-    def write(name, change):
-        opened = gzip.open if FILES[name].endswith(".gz") else open
-        with opened(real_data / FILES[name], "rt", encoding="utf-8") as file:
-            rows = change([json.loads(line) for line in file])
-        path = tmp_path / FILES[name]
-        path.parent.mkdir()
-        with opened(path, "wt", encoding="utf-8") as file:
-            file.writelines(json.dumps(r) + "\n" for r in rows)
-        monkeypatch.setenv("SPT_DATA", str(tmp_path))
-
-    return write
-
-
-def gold_changed(rows):
-    """One row in the middle has another right answer."""
-    row = dict(rows[40])
-    for field in ("target_scores", "mc1_targets", "answerKey", "answer", "test"):
-        if field == "target_scores" and field in row:
-            row[field] = dict(zip(row[field], reversed(row[field].values())))
-        elif field == "mc1_targets" and field in row:
-            row[field] = {**row[field], "labels": row[field]["labels"][::-1]}
-        elif field in row:
-            row[field] = (
-                {"A": "B"}.get(row[field], "A")
-                if field == "answerKey"
-                else 1
-                if row[field] == 0
-                else 0
-                if isinstance(row[field], int)
-                else row[field] + "1"
-            )
-    return [*rows[:40], row, *rows[41:]]
-
-
+CHANGED = {  # a field that holds the right answer, and what changes it
+    "target_scores": lambda v: dict(zip(v, reversed(v.values()))),
+    "mc1_targets": lambda v: {**v, "labels": v["labels"][::-1]},
+    "answerKey": lambda v: {"A": "B"}.get(v, "A"),
+    "answer": lambda v: 1 - min(v, 1) if isinstance(v, int) else f"{v}1",
+    "test": lambda v: f"{v}1",
+}
 DAMAGE = {
     "re-ordered": lambda rows: [rows[1], rows[0], *rows[2:]],
     "reversed": lambda rows: rows[::-1],
-    "a gold answer changed": gold_changed,
+    "a gold answer changed": lambda rows: [
+        {k: CHANGED[k](v) if n == 40 and k in CHANGED else v for k, v in row.items()} for n, row in enumerate(rows)
+    ],
     "a row missing": lambda rows: rows[:40] + rows[41:],
     "the second half missing": lambda rows: rows[: len(rows) // 2],
-    "only rows 2 to 100": lambda rows: rows[1:100],
     "only the last hundred rows": lambda rows: rows[-100:],
     "a row twice": lambda rows: [*rows, rows[0]],
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
+def put(folder, name, rows):
+    """Write a benchmark's file below a folder for SPT_DATA."""
+    (folder / FILES[name]).parent.mkdir(exist_ok=True)
+    with (gzip.open if FILES[name].endswith(".gz") else open)(folder / FILES[name], "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps(r) + "\n" for r in rows)
+
+
 @ALL
-def test_a_damaged_or_re_ordered_copy_is_refused_and_told_what_to_do(name, damage, copy, monkeypatch):
-    copy(name, DAMAGE[damage])
-    with pytest.raises(UserError, match=r"not the original.*fetch .* again .*docs/DATA\.md.*SPT_UNCHECKED=1") as error:
-        BENCHMARKS[name].rows("local")
-    assert FILES[name] in str(error.value) and "\n" not in str(error.value)
+def test_a_damaged_or_re_ordered_copy_is_refused_and_told_what_to_do(name, real_data, tmp_path, monkeypatch):
+    rows = read_jsonl(real_data / FILES[name])
+    monkeypatch.setenv("SPT_DATA", str(tmp_path))
+    for damage, change in DAMAGE.items():
+        put(tmp_path, name, change(rows))
+        with pytest.raises(
+            UserError, match=r"not the original.*fetch .* again .*docs/DATA\.md.*SPT_UNCHECKED=1"
+        ) as error:
+            BENCHMARKS[name].rows("local")
+            pytest.fail(damage)
+        assert FILES[name] in str(error.value) and "\n" not in str(error.value)
     monkeypatch.setenv("SPT_UNCHECKED", "1")
     assert BENCHMARKS[name].rows("local")
 
 
 @pytest.mark.parametrize("name", [name for name in HUB if name != "humaneval"])
-def test_a_split_of_the_hub_with_too_few_rows_is_refused(name, real_data, monkeypatch):
-    rows = read_jsonl(real_data / FILES[name])[:100]
-    monkeypatch.setattr(benchmarks.common, "hub_rows", lambda *_: rows)
-    with pytest.raises(UserError, match="100 rows instead of"):
-        BENCHMARKS[name].rows("hub")
+def test_a_split_of_the_hub_that_is_cut_or_in_another_order_is_refused(name, real_data, monkeypatch):
+    rows = read_jsonl(real_data / FILES[name])
+    reordered, backwards = (DAMAGE[d](rows) for d in ("re-ordered", "reversed"))
+    for split, why in ((rows[:100], "100 rows instead of"), (reordered, "order"), (backwards, "order")):
+        monkeypatch.setattr(benchmarks.common, "hub_rows", lambda *_, split=split: split)
+        with pytest.raises(UserError, match=why):
+            BENCHMARKS[name].rows("hub")
+    monkeypatch.setenv("SPT_UNCHECKED", "1")
+    assert BENCHMARKS[name].rows("hub")
 
 
 def test_a_split_of_the_hub_that_differs_in_a_word_is_read_with_a_note(real_data, monkeypatch, capsys):
@@ -404,17 +392,6 @@ def test_a_split_of_the_hub_that_differs_in_a_word_is_read_with_a_note(real_data
     monkeypatch.setattr(benchmarks.common, "hub_rows", lambda *_: rows)
     assert len(BENCHMARKS["commonsense_qa"].rows("hub")) == 1221
     assert "not word for word the copy" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("damage", ["re-ordered", "reversed"])
-@pytest.mark.parametrize("name", [name for name in HUB if name != "humaneval"])
-def test_a_split_of_the_hub_in_another_order_is_refused(name, damage, real_data, monkeypatch):
-    rows = DAMAGE[damage](read_jsonl(real_data / FILES[name]))
-    monkeypatch.setattr(benchmarks.common, "hub_rows", lambda *_: rows)
-    with pytest.raises(UserError, match="in another order"):
-        BENCHMARKS[name].rows("hub")
-    monkeypatch.setenv("SPT_UNCHECKED", "1")
-    assert BENCHMARKS[name].rows("hub")
 
 
 # --- somebody's own data ---------------------------------------------------------------------------
@@ -433,9 +410,7 @@ OWN = {  # a row that no question can be made of
 def test_a_row_of_your_own_that_cannot_be_asked_is_told_by_its_id_before_anything_is_asked(
     name, row, tmp_path, monkeypatch
 ):
-    path = tmp_path / FILES[name]
-    path.parent.mkdir()
-    path.write_text(json.dumps(row) + "\n")
+    put(tmp_path, name, [row])
     monkeypatch.setenv("SPT_DATA", str(tmp_path))
     with pytest.raises(UserError, match=f"{name}-00000: ") as error:
         BENCHMARKS[name].rows("local")
@@ -443,51 +418,6 @@ def test_a_row_of_your_own_that_cannot_be_asked_is_told_by_its_id_before_anythin
 
 
 # --- extract: letters ---------------------------------------------------------------------------
-
-READ = {
-    "B": "B",
-    "(B).": "B",
-    " A.": "A",
-    "B) mall": "B",
-    "(A) bank": "A",
-    "**D**": "D",
-    "Answer: B": "B",
-    "The answer is (C).": "C",
-    "I'd go with D.": "D",
-    "The answer is (A), not (B).": "A",
-    "The answer is B because it holds water": "B",
-    "Option B is correct.": "B",
-}
-UNPARSED = (
-    "",
-    "A bank by the river",
-    "The answer is a bank.",
-    "A European country",
-    "I would say it depends",
-    "None of the above",
-    "It is either (A) or (C).",
-    "Neither A nor B",
-    "The answer is not A.",
-    "B-cells make antibodies",
-    "C++ needs a compiler",
-)
-
-
-@pytest.mark.parametrize("reply", READ)
-@LETTERED
-def test_a_declared_letter_is_read(name, reply):
-    assert BENCHMARKS[name].extract(reply) == READ[reply]
-
-
-@pytest.mark.parametrize("reply", UNPARSED)
-@LETTERED
-def test_where_no_letter_is_declared_none_is_guessed(name, reply):
-    assert BENCHMARKS[name].extract(reply) is None
-
-
-@LETTERED
-def test_a_letter_that_is_only_ruled_out_is_not_the_answer(name):
-    assert BENCHMARKS[name].extract("not B but (D)") in (None, "D")
 
 
 @LETTERED
@@ -523,13 +453,6 @@ def test_kojimas_rule_takes_the_first_capital_among_the_letters(name):
     assert b.extract("From now on, I will help.", rule="kojima") == ("F" if name == "date" else None)
 
 
-@LETTERED
-def test_declared_is_what_is_read_where_no_rule_is_named(name):
-    b = BENCHMARKS[name]
-    for text in (*READ, *UNPARSED):
-        assert b.extract(text) == b.extract(text, rule="declared")
-
-
 @pytest.mark.parametrize("name", ["truthful_qa", "date"])
 def test_a_letter_that_this_row_does_not_offer_is_no_answer(name):
     b = BENCHMARKS[name]
@@ -554,79 +477,68 @@ def test_declared_reads_a_long_stuck_reply_in_no_time(name, text):
     assert time.process_time() - began < 2
 
 
-# --- extract: yes or no, numbers ----------------------------------------------------------------
+# --- extract: yes or no, numbers, code (what else `declared` reads is in test_golden.py) -----------
 
-YES_NO = {
-    "Yes": "yes",
-    " no.": "no",
-    "NO!": "no",
-    "**Yes**, because it floats": "yes",
-    "The answer is no.": "no",
-    "No, although some say yes": "no",
-    "yes/no": "yes",
-    "Nothing is known": None,
-    "I know it does": None,
-    "not sure": None,
-    "In his eyes": None,
-    "": None,
-    "Therefore, the answer (Yes or No) is No.": "no",
+READ = {
+    ("strategyqa", "kojima"): {
+        " no.": "no",
+        "NO!": "no",
+        "**Yes**, because it floats": "yes",
+        "No, although some say yes": "no",
+        "yes/no": "yes",
+        "Nothing is known": None,
+        "not sure": None,
+        "In his eyes": None,
+        "": None,
+        "Therefore, the answer (Yes or No) is No.": "no",
+    },
+    ("gsm8k", "kojima"): {
+        " 18.": "18",
+        "$18.00": "18",
+        "$1,080.00": "1080",
+        "3,000,000": "3000000",
+        "3.50 dollars": "3.5",
+        "-5 degrees": "-5",
+        "10%": "10",
+        "x = 4": "4",
+        "12, or 13": "12",
+        "eighteen": None,
+        "": None,
+        "Therefore, the answer (arabic numerals) is 18.": "18",
+        "$.50": "0.5",
+    },
+    ("gsm8k", "declared"): {
+        "-1 1/2": "-1.5",  # a mixed fraction is on its own side of zero
+        "1 1/2": "1.5",
+        "-0 1/2": "-0.5",
+        "-2 1/3": "-7/3",
+        "The answer is 45. They wait 15 minutes.": "45",  # "wait" and "sorry" correct only at the head of a sentence
+        "The answer is 45. Wait 15 minutes.": "45",
+        "The answer is 45. They sit, wait, and leave after 15 minutes.": "45",
+        "The answer is 45. She is sorry for 15 of them.": "45",
+        "The answer is 45. Wait, it is 15.": "15",
+        "The answer is 45. wait... 15": "15",
+        "The answer is 45. No wait, 15": "15",
+        "The answer is 45 - wait, 15": "15",
+        "The answer is 45. I'm sorry, 15": "15",
+        "The answer is 45. Sorry about that, it is 15.": "15",
+        "The answer is 45.\n\n**Correction:** 15": "15",
+    },
+    ("humaneval", "kojima"): {
+        "```python\ndef f():\n    return 1\n```": "def f():\n    return 1\n",
+        "Sure:\n```py\nx = 1\n```\nand\n```\ny = 2\n```": "x = 1\n",
+        "```\nreturn 1\n```": "return 1\n",
+        "```python\ndef f():\n    return 1": "def f():\n    return 1",
+        "    return x + y": "    return x + y",
+        "def f(): return 1": "def f(): return 1",
+    },
 }
 
 
-@pytest.mark.parametrize("reply", YES_NO)
-def test_strategyqa_reads_yes_or_no_from(reply):
-    assert BENCHMARKS["strategyqa"].extract(reply) == YES_NO[reply]
-
-
-NUMBERS = {
-    "18": "18",
-    " 18.": "18",
-    "$18.00": "18",
-    "$1,080.00": "1080",
-    "1,080 apples": "1080",
-    "3,000,000": "3000000",
-    "3.50 dollars": "3.5",
-    "-5 degrees": "-5",
-    "10%": "10",
-    "x = 4": "4",
-    "12, or 13": "12",
-    "eighteen": None,
-    "": None,
-    "Therefore, the answer (arabic numerals) is 18.": "18",
-    "$.50": "0.5",
-}
-
-
-@pytest.mark.parametrize("reply", NUMBERS)
-def test_gsm8k_reads_the_number_without_commas_and_units_from(reply):
-    assert BENCHMARKS["gsm8k"].extract(reply) == NUMBERS[reply]
-
-
-def test_a_mixed_fraction_is_on_its_own_side_of_zero():
-    read = {"-1 1/2": "-1.5", "1 1/2": "1.5", "-1/2": "-0.5", "-0 1/2": "-0.5", "-2 1/3": "-7/3"}
-    assert {text: BENCHMARKS["gsm8k"].extract(text, rule="declared") for text in read} == read
-
-
-CORRECTED = {
-    "The answer is 45. They wait 15 minutes.": "45",
-    "The answer is 45. Wait 15 minutes.": "45",
-    "The answer is 45. They sit, wait, and leave after 15 minutes.": "45",
-    "The answer is 45. She is sorry for 15 of them.": "45",
-    "The answer is 45. Wait, it is 15.": "15",
-    "The answer is 45. wait... 15": "15",
-    "The answer is 45. No wait, 15": "15",
-    "The answer is 45. Wait no, 15": "15",
-    "The answer is 45 - wait, 15": "15",
-    "The answer is 45. Sorry, 15": "15",
-    "The answer is 45. I'm sorry, 15": "15",
-    "The answer is 45. Sorry about that, it is 15.": "15",
-    "The answer is 45.\n\n**Correction:** 15": "15",
-}
-
-
-@pytest.mark.parametrize("reply", CORRECTED)
-def test_wait_and_sorry_correct_an_answer_only_where_a_sentence_begins_with_them(reply):
-    assert BENCHMARKS["gsm8k"].extract(reply, rule="declared") == CORRECTED[reply]
+@pytest.mark.parametrize("name, rule", READ)
+def test_a_yes_a_number_or_code_is_read_out_of_a_reply(name, rule):
+    expected = READ[name, rule]
+    assert {reply: BENCHMARKS[name].extract(reply, rule) for reply in expected} == expected
 
 
 @pytest.mark.parametrize("rule", ["kojima", "declared"])
@@ -672,21 +584,6 @@ def test_a_reply_without_code_is_unparsed_and_wrong(run):
     for text in ("", "I would add the numbers.", "A"):
         assert humaneval.extract(text) is None
         assert not run(ADD, text)
-
-
-CODE = {
-    "```python\ndef f():\n    return 1\n```": "def f():\n    return 1\n",
-    "Sure:\n```py\nx = 1\n```\nand\n```\ny = 2\n```": "x = 1\n",
-    "```\nreturn 1\n```": "return 1\n",
-    "```python\ndef f():\n    return 1": "def f():\n    return 1",
-    "    return x + y": "    return x + y",
-    "def f(): return 1": "def f(): return 1",
-}
-
-
-@pytest.mark.parametrize("text", CODE)
-def test_code_is_taken_out_of(text):
-    assert humaneval.extract(text) == CODE[text]
 
 
 def test_a_test_function_of_a_longer_name_is_not_the_answer(run):
