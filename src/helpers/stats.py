@@ -85,7 +85,7 @@ def paired(a: Answers, b: Answers, level: float = 0.95, draws: int = 10_000, see
 
     This is Owen's pigeonhole bootstrap (Ann. Appl. Stat. 1, 2007). No bootstrap of a seeds x questions table has exactly
     the right spread (McCullagh, Bernoulli 6, 2000); this one errs to the wide side (Owen and Eckles, arXiv 1106.2125)
-    unless few seeds vary much. How often a 95 % interval held the truth in simulations, in percent (COVERAGE in
+    unless few seeds vary much. How often a 95 % interval held the truth in simulations, in percent (simulated again in
     tests/test_stats.py; "sd" is how far the true difference moves from one pair of runs to the next):
 
              n = 164               n = 817               n = 2,290
