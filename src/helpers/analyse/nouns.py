@@ -139,30 +139,26 @@ def correlation(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
     if len(x) < 4 or len(set(x)) == 1 or len(set(y)) == 1 or np.isnan([*x, *y]).any():
         return float("nan"), float("nan")
     a, b = (rankdata(v) - (len(x) + 1) / 2 for v in (x, y))
-    return _exact(b, a / np.sqrt((a**2).sum() * (b**2).sum()))
+    weights = a / np.sqrt((a**2).sum() * (b**2).sum())
+    return float(b @ weights), _exact(b, weights)
 
 
 def groups_differ(x: Sequence[float], in_first: Sequence[bool]) -> tuple[float, float]:
     """(mean of the first group minus mean of the second, its two-sided p) for up to 8 values in both; p is exact, over
     all ways to form groups of these sizes. (nan, nan) where a group is empty."""
     in_first = np.asarray(in_first, bool)
-    k, n = int(in_first.sum()), len(in_first)
-    return (
-        (float("nan"), float("nan"))
-        if k in (0, n)
-        else _exact(np.asarray(x, float), in_first / k - ~in_first / (n - k))
-    )
+    x, k, n = np.asarray(x, float), int(in_first.sum()), len(in_first)
+    if k in (0, n):
+        return float("nan"), float("nan")
+    return float(x[in_first].mean() - x[~in_first].mean()), _exact(x, in_first / k - ~in_first / (n - k))
 
 
-def _exact(values: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
-    """(values @ weights, the share of all orders of `values` for which it is at least as far from zero)."""
+def _exact(values: np.ndarray, weights: np.ndarray) -> float:
+    """The share of all orders of `values` for which `values @ weights` is at least as far from zero."""
     if len(values) > 8:
         raise ValueError("more than 8 values have too many orders to go through: use scipy.stats.permutation_test")
-    p = permutation_test(
-        (values,), lambda orders, axis: abs(orders @ weights), permutation_type="pairings",
-        vectorized=True, n_resamples=np.inf, alternative="greater",
-    ).pvalue  # fmt: skip
-    return float(values @ weights), float(p)
+    how = {"permutation_type": "pairings", "vectorized": True, "n_resamples": np.inf, "alternative": "greater"}
+    return float(permutation_test((values,), lambda orders, axis: abs(orders @ weights), **how).pvalue)
 
 
 # --- what cannot be concluded ---------------------------------------------------------------------
