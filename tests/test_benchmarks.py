@@ -49,27 +49,22 @@ def test_the_packaged_samples_have_the_sizes_that_the_course_names(name):
     assert len({BENCHMARKS[name].question(r) for r in rows}) == len(rows)
 
 
-def test_packaged_mmlu_has_two_questions_from_each_of_35_subjects_in_10_domains():
+def test_packaged_mmlu_has_two_questions_from_each_of_35_subjects_and_any_part_is_balanced_over_10_domains():
     rows = mmlu.rows("packaged")
     assert set(Counter(r["subject"] for r in rows).values()) == {2}
     assert len({r["subject"] for r in rows}) == 35 == len(mmlu.DOMAIN_OF)
     assert {mmlu.group(r) for r in rows} == set(mmlu.DOMAINS) and len(mmlu.DOMAINS) == 10
+    for limit in (10, 20, 30):
+        assert set(Counter(map(mmlu.group, rows[:limit])).values()) == {limit // 10}
 
 
 @LETTERED
-def test_the_gold_letter_is_among_the_options_that_are_shown(name):
+def test_the_gold_letter_is_among_the_options_and_always_saying_the_same_one_does_not_win(name):
     b = BENCHMARKS[name]
-    for row in b.rows("packaged"):
-        assert b.gold(row) in LETTERS[name]
-        assert f"({b.gold(row)}) " in b.question(row)
-
-
-@LETTERED
-def test_always_saying_the_same_letter_does_not_win(name):
-    b = BENCHMARKS[name]
-    letters = Counter(map(b.gold, b.rows("packaged")))
-    assert len(letters) >= 3
-    assert max(letters.values()) <= letters.total() / 2
+    rows = b.rows("packaged")
+    assert all(b.gold(row) in LETTERS[name] and f"({b.gold(row)}) " in b.question(row) for row in rows)
+    letters = Counter(map(b.gold, rows))
+    assert len(letters) >= 3 and max(letters.values()) <= letters.total() / 2
 
 
 @pytest.mark.parametrize("name", ["truthful_qa", "date"])
@@ -94,11 +89,6 @@ def test_another_seed_shuffles_truthful_qa_anew():
 def test_fewer_questions_are_the_first_of_all_questions(name, limit):
     rows = BENCHMARKS[name].rows
     assert rows("packaged", limit) == rows("packaged")[:limit]
-
-
-@pytest.mark.parametrize("limit", [10, 20, 30])
-def test_any_part_of_mmlu_is_balanced_over_its_domains(limit):
-    assert set(Counter(map(mmlu.group, mmlu.rows("packaged", limit))).values()) == {limit // 10}
 
 
 @ALL
@@ -234,39 +224,30 @@ def test_the_real_data_has_the_questions_of_table_2(name, real_data):
     assert mean == pytest.approx(words, abs=1.5 if name == "mmlu" else 0.05)
 
 
-def test_real_mmlu_gives_200_questions_a_domain_over_35_subjects_and_a_prefix_for_any_limit(real_data):
-    rows = real_rows("mmlu")
-    assert Counter(map(mmlu.group, rows)) == dict.fromkeys(mmlu.DOMAINS, 200)
-    assert len({r["subject"] for r in rows}) == 35
-    assert mmlu.rows("local", 50) == rows[:50]
-
-
-def test_real_mmlu_holds_each_subject_of_a_domain_in_proportion_to_its_size(real_data):
-    everything, drawn = (Counter(r["subject"] for r in mmlu.rows("local", limit)) for limit in (None, 2000))
+def test_real_mmlu_gives_200_questions_a_domain_each_subject_in_proportion_and_a_prefix_for_any_limit(real_data):
+    rows, everything = real_rows("mmlu"), Counter(r["subject"] for r in mmlu.rows("local"))
+    assert Counter(map(mmlu.group, rows)) == dict.fromkeys(mmlu.DOMAINS, 200) and mmlu.rows("local", 50) == rows[:50]
+    drawn = Counter(r["subject"] for r in rows)
+    assert len(drawn) == 35
     for subjects in map(str.split, mmlu.DOMAINS.values()):
         pool = sum(everything[s] for s in subjects)
         assert all(abs(drawn[s] - 200 * everything[s] / pool) <= 1 for s in subjects)
 
 
-def test_real_mmlu_asks_the_same_questions_whatever_the_order_of_the_file(real_data, monkeypatch):
+def test_real_mmlu_asks_the_same_questions_whatever_the_order_of_the_file_and_others_with_another_seed(
+    real_data, monkeypatch
+):
     expected = [mmlu.question(r) for r in real_rows("mmlu")]
+    assert 200 < len({*expected} & {mmlu.question(r) for r in mmlu.rows("local", 2000, 1)}) < 1500
     read = benchmarks.common.read
     monkeypatch.setattr(benchmarks.common, "read", lambda *args: read(*args)[::-1])
     assert [mmlu.question(r) for r in real_rows("mmlu")] == expected
 
 
-def test_another_seed_draws_other_mmlu_questions(real_data):
-    drawn = [{r["question_id"] for r in mmlu.rows("local", 2000, seed)} for seed in (0, 1)]
-    assert 200 < len(drawn[0] & drawn[1]) < 1500
-
-
-def test_real_date_has_kojimas_letters(real_data):
+def test_real_date_has_kojimas_letters_and_real_truthful_qa_at_most_four_options(real_data):
+    assert Counter(len(r["options"]) for r in real_rows("truthful_qa")) == {4: 690, 3: 87, 2: 40}
     letters = Counter(BENCHMARKS["date"].gold(r) for r in real_rows("date"))
     assert letters == {"A": 75, "B": 56, "C": 69, "D": 66, "E": 51, "F": 52}
-
-
-def test_real_truthful_qa_is_cut_to_four_options(real_data):
-    assert Counter(len(r["options"]) for r in real_rows("truthful_qa")) == {4: 690, 3: 87, 2: 40}
 
 
 @LETTERED
@@ -421,15 +402,10 @@ def test_a_row_of_your_own_that_cannot_be_asked_is_told_by_its_id_before_anythin
 
 
 @LETTERED
-def test_letters_end_where_the_options_end(name):
+def test_letters_end_where_the_options_end_and_the_words_of_stage_2_hold_none(name):
     b, letters = BENCHMARKS[name], LETTERS[name]
     assert b.extract(f"({letters[-1]})") == letters[-1]
     assert b.extract(f"({chr(ord(letters[-1]) + 1)})") is None
-
-
-@LETTERED
-def test_a_reply_that_repeats_the_question_of_stage_2_is_read_behind_it(name):
-    b = BENCHMARKS[name]
     assert b.extract(f"{b.STAGE2.strip()} (B).") == "B"
     for echo in (b.STAGE2.strip(), b.STAGE2.strip().removeprefix("Therefore, ").replace("among", "Among")):
         assert b.extract(f"{echo} not given.") is None
@@ -594,27 +570,17 @@ def test_a_test_function_of_a_longer_name_is_not_the_answer(run):
     assert humaneval.extract(f"{code}\n\ndef add_test(): pass", "declared", ADD).startswith("def add (x, y)")
 
 
-def test_a_whole_function_keeps_the_imports_that_only_the_prompt_has(run):
+def test_a_whole_function_keeps_the_imports_and_helper_functions_that_only_the_prompt_has(run):
     alone = TYPED["prompt"].split("\n\n\n", 1)[1] + TYPED["canonical_solution"]
     assert "import" not in alone and "List[float]" in alone
     assert run(TYPED, f"```python\n{alone}```")
+    assert run(HELPED, f"```python\ndef decode_cyclic(s: str):\n{HELPED['canonical_solution']}```")
 
 
-def test_a_whole_function_keeps_the_helper_functions_that_only_the_prompt_has(run):
-    alone = "def decode_cyclic(s: str):\n" + HELPED["canonical_solution"]
-    assert run(HELPED, f"```python\n{alone}```")
-
-
-BODIES = {
-    "as it should be": lambda body: body,
-    "without the indentation of every line": lambda body: "\n".join(x.removeprefix("    ") for x in body.split("\n")),
-    "without the white space around it, as every reply is kept": str.strip,
-}
-
-
-@pytest.mark.parametrize("change", BODIES.values(), ids=BODIES)
-def test_a_bare_body_continues_the_prompt(run, change):
-    assert run(TYPED, change(TYPED["canonical_solution"]))
+def test_a_bare_body_continues_the_prompt_however_its_white_space_was_kept(run):
+    body = TYPED["canonical_solution"]
+    for reply in (body, body.strip(), "\n".join(line.removeprefix("    ") for line in body.split("\n"))):
+        assert run(TYPED, reply)
 
 
 def test_the_tests_stand_last_and_name_the_right_function():

@@ -55,10 +55,6 @@ def test_a_domain_on_whose_questions_the_arms_agree_is_named():
     assert "no question of history parts the arms: a difference of 0 without a bar is no certainty" in said
 
 
-def test_no_questions_give_no_share():
-    assert stats.share_of_questions(0.0, 0)[1:] == (0, 1) and pd.isna(stats.share_of_questions(0.0, 0).estimate)
-
-
 def test_the_table_is_what_one_computes_by_hand():
     lima = {"a": 1, "b": 1, "c": 0, "d": 0}
     role = {"d": 1, "c": 1, "b": 0, "a": 1}  # another order
