@@ -5,21 +5,18 @@ from __future__ import annotations
 import doctest
 import gzip
 import hashlib
-import http.server
 import json
 import os
 import random
 import re
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
 
 import pytest
-from scipy.stats import chisquare
 
 from helpers import benchmarks, paper
 from helpers.benchmarks import BENCHMARKS, humaneval, mmlu, sandbox
@@ -68,20 +65,13 @@ def test_the_gold_letter_is_among_the_options_and_always_saying_the_same_one_doe
 
 
 @pytest.mark.parametrize("name", ["truthful_qa", "date"])
-def test_the_gold_letter_stands_before_the_right_option_after_the_shuffle(name):
+def test_the_gold_letter_stands_before_the_right_option_after_the_shuffle_and_another_seed_moves_truthful_qas(name):
     b = BENCHMARKS[name]
     for row in b.rows("packaged"):
-        if name == "date":
-            right = [option for option, score in row["target_scores"].items() if score == 1]
-        else:
-            targets = row["mc1_targets"]
-            right = [option for option, label in zip(targets["choices"], targets["labels"]) if label == 1]
-        assert [row["options"][b.gold(row)]] == right
-
-
-def test_another_seed_shuffles_truthful_qa_anew():
-    b = BENCHMARKS["truthful_qa"]
-    assert [b.gold(r) for r in b.rows("packaged", seed=0)] != [b.gold(r) for r in b.rows("packaged", seed=1)]
+        scores = row.get("target_scores") or dict(zip(row["mc1_targets"]["choices"], row["mc1_targets"]["labels"]))
+        assert [row["options"][b.gold(row)]] == [option for option, score in scores.items() if score == 1]
+    golds = [[b.gold(r) for r in b.rows("packaged", seed=seed)] for seed in (0, 1)]
+    assert (golds[0] == golds[1]) == (name == "date")  # whose letters are Kojima's
 
 
 @ALL
@@ -138,73 +128,54 @@ def test_the_hub_is_asked_for_a_pinned_revision(name, monkeypatch):
     assert [set(o) for o in asked] == [{"split", "revision"}] and REVISION.fullmatch(asked[0]["revision"])
 
 
-@pytest.fixture
-def github(tmp_path, monkeypatch):
-    """A server on loopback in place of GitHub, and an empty cache: (folder that it serves, paths asked for, its end)."""
-    asked = []
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            asked.append(self.path)
-
-    served = tmp_path / "served"
-    served.mkdir()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(served)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    assert re.fullmatch(
-        r"https://raw\.githubusercontent\.com/[\w-]+/[\w-]+/[0-9a-f]{40}/dataset", benchmarks.common.BIG_BENCH
-    )
-    monkeypatch.setattr(benchmarks.common, "BIG_BENCH", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-
-    def end():
-        server.shutdown()
-        server.server_close()
-
-    yield served, asked, end
-    end()
-
-
 TASK_FILES = {"strategyqa": "StrategyQA/task.json", "date": "Bigbench_Date/task.json"}
 
 
-def serve(served, name, content):
-    (served / TASK_FILES[name]).parent.mkdir(exist_ok=True)
-    (served / TASK_FILES[name]).write_text(content)
+@pytest.fixture
+def serve(tmp_path, monkeypatch):
+    """serve(name, content): what lies at the address of a BIG-bench task file from here on; the cache is empty."""
+    pinned = r"https://raw\.githubusercontent\.com/[\w-]+/[\w-]+/[0-9a-f]{40}/dataset"
+    assert re.fullmatch(pinned, benchmarks.common.BIG_BENCH)
+    monkeypatch.setattr(benchmarks.common, "BIG_BENCH", (tmp_path / "served").as_uri())
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+
+    def put_there(name, content):
+        path = tmp_path / "served" / TASK_FILES[name]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content) if content else path.unlink(missing_ok=True)
+
+    return put_there
 
 
 @pytest.mark.parametrize("name", TASK_FILES)
-def test_big_bench_is_read_from_its_original_task_file_and_fetched_once(name, github):
-    b, (served, asked, end) = BENCHMARKS[name], github
+def test_big_bench_is_read_from_its_original_task_file_and_fetched_once(name, serve):
+    b = BENCHMARKS[name]
     rows = [{k: v for k, v in r.items() if k in ("input", "target_scores")} for r in b.rows("packaged")]
-    serve(served, name, json.dumps({"name": name, "examples": rows}))
-    expected = [(b.question(r), b.gold(r)) for r in b.rows("packaged")]
-    assert [(b.question(r), b.gold(r)) for r in b.rows("hub")] == expected
-    end()
-    assert [(b.question(r), b.gold(r)) for r in b.rows("hub")] == expected
-    assert len(asked) == 1
+    for content in (json.dumps({"name": name, "examples": rows}), None):  # the second time it is not there any more
+        serve(name, content)
+        assert [(b.question(r), b.gold(r)) for r in b.rows("hub")] == [
+            (b.question(r), b.gold(r)) for r in b.rows("packaged")
+        ]
 
 
 @pytest.mark.parametrize("content", [None, "<html>moved</html>", "[]", '{"examples"'])
 @pytest.mark.parametrize("name", TASK_FILES)
-def test_a_task_file_that_cannot_be_had_is_told_and_not_kept(name, content, github, tmp_path):
-    if content:
-        serve(github[0], name, content)
-    with pytest.raises(
-        UserError, match=r"could not load .*task\.json: check the network, or set SPT_DATA to a local copy"
-    ):
+def test_a_task_file_that_cannot_be_had_is_told_and_not_kept(name, content, serve, tmp_path):
+    serve(name, content)
+    advice = r"could not load .*task\.json: check the network, or set SPT_DATA to a local copy"
+    with pytest.raises(UserError, match=advice):
         BENCHMARKS[name].rows("hub")
-    assert not list(tmp_path.glob("cache/**/*.*")) and not list(tmp_path.glob("cache/originals/*"))
+    assert not list(tmp_path.glob("cache/originals/*"))
 
 
 @pytest.mark.parametrize("name", TASK_FILES)
-def test_a_task_file_with_other_rows_than_the_papers_is_refused_and_not_kept(name, github, real_data, tmp_path):
+def test_a_task_file_with_other_rows_than_the_papers_is_refused_and_not_kept(name, serve, real_data, tmp_path):
     rows = read_jsonl(real_data / FILES[name])
-    serve(github[0], name, json.dumps({"examples": rows[::-1]}))
+    serve(name, json.dumps({"examples": rows[::-1]}))
     with pytest.raises(UserError, match="not the original"):
         BENCHMARKS[name].rows("hub")
     assert not list(tmp_path.glob("cache/originals/*"))
-    serve(github[0], name, json.dumps({"examples": rows}))  # so the right one is fetched when it is there
+    serve(name, json.dumps({"examples": rows}))  # so the right one is fetched when it is there
     assert len(BENCHMARKS[name].rows("hub")) == len(rows) and list(tmp_path.glob("cache/originals/*"))
 
 
@@ -248,17 +219,6 @@ def test_real_date_has_kojimas_letters_and_real_truthful_qa_at_most_four_options
     assert Counter(len(r["options"]) for r in real_rows("truthful_qa")) == {4: 690, 3: 87, 2: 40}
     letters = Counter(BENCHMARKS["date"].gold(r) for r in real_rows("date"))
     assert letters == {"A": 75, "B": 56, "C": 69, "D": 66, "E": 51, "F": 52}
-
-
-@LETTERED
-def test_the_gold_letters_of_the_real_rows_are_balanced(name, real_data):
-    """Those that we shuffle within luck (chi-square, one in a hundred); the files' own within a fifth."""
-    b, letters = BENCHMARKS[name], LETTERS[name]
-    found = Counter(b.gold(r) for r in real_rows(name) if b.chance(r) == 1 / len(letters))
-    if name in ("truthful_qa", "date"):
-        assert chisquare([found[c] for c in letters]).pvalue > 0.01
-    else:
-        assert max(found.values()) < 1.2 * found.total() / len(letters)
 
 
 # sha256 over ids, lettered options and gold letters of the rows that the paper asks, in order
@@ -550,16 +510,11 @@ def whole(row):
     return row["prompt"] + row["canonical_solution"]
 
 
-def test_two_reference_solutions_pass_and_a_wrong_one_does_not(run):
-    assert run(ADD, f"Here it is:\n```python\n{whole(ADD)}```\nIt adds.")
-    assert run(TYPED, TYPED["canonical_solution"])
-    assert not run(ADD, "```python\ndef add(x, y):\n    return x - y\n```")
-
-
-def test_a_reply_without_code_is_unparsed_and_wrong(run):
+def test_a_reply_without_code_is_unparsed_and_wrong_and_so_is_a_wrong_function(run):
     for text in ("", "I would add the numbers.", "A"):
         assert humaneval.extract(text) is None
         assert not run(ADD, text)
+    assert not run(ADD, "```python\ndef add(x, y):\n    return x - y\n```")
 
 
 def test_a_test_function_of_a_longer_name_is_not_the_answer(run):

@@ -308,13 +308,6 @@ def test_a_refused_upload_is_one_line_and_the_files_wait(path, here, trouble, li
     assert sorted(p.name for p in (path.parent / "hub").iterdir()) == ["README.md", "train.jsonl"]
 
 
-def test_a_refused_upload_on_the_command_line_is_one_line_and_exit_code_2(path, tmp_path):
-    with Hub((401, {"X-Error-Message": "Invalid credentials in Authorization header"})) as hub:
-        done = push(tmp_path, hub.url, path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert len(done.stderr.splitlines()) == 1 and "hf auth login" in done.stderr
-
-
 # --- LIMA from the hub --------------------------------------------------------------------------
 
 READ = "from helpers.data import lima; print([(d.id, d.question, d.turns[1]) for d in lima.dialogues('hub')])"
