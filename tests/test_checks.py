@@ -68,6 +68,7 @@ told(
     (mask(lambda ids, eos: [], ended), "leave out the tokens"),
     (mask(lambda ids, eos: [], plain), "leave out the tokens"),
     (mask(ignored, plain), "forget the end token"),
+    (lambda pieces, eos: np.array(mask(ignored, plain)(pieces, eos)), "forget the end token"),
     (mask(ignored, lambda ids, eos: [*ids, -100]), "you label it -100"),
     (mask(lambda ids, eos: [*ignored(ids), eos], ended), "behind the user's turn too"),
     (lambda pieces, eos: [*mask(ignored, plain)(pieces, eos), eos], "once, at the end of the dialogue"),
