@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import doctest
 import gzip
 import hashlib
-import http.server
 import json
 import os
 import random
 import re
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
 
 import pytest
-from scipy.stats import chisquare
 
 from helpers import benchmarks, paper
 from helpers.benchmarks import BENCHMARKS, humaneval, mmlu, sandbox
@@ -29,6 +27,12 @@ LETTERS = {"mmlu": "ABCD", "commonsense_qa": "ABCDE", "truthful_qa": "ABCD", "op
 PROBLEMS = {r["task_id"]: r for r in humaneval.rows("packaged")}
 ALL = pytest.mark.parametrize("name", BENCHMARKS)
 LETTERED = pytest.mark.parametrize("name", LETTERS)
+
+
+@ALL
+def test_the_example_at_the_head_of_a_benchmark_is_what_its_functions_make_of_it(name):
+    failed, tried = doctest.testmod(BENCHMARKS[name])
+    assert tried >= 3 and not failed
 
 
 # --- rows ---------------------------------------------------------------------------------------
@@ -42,44 +46,32 @@ def test_the_packaged_samples_have_the_sizes_that_the_course_names(name):
     assert len({BENCHMARKS[name].question(r) for r in rows}) == len(rows)
 
 
-def test_packaged_mmlu_has_two_questions_from_each_of_35_subjects_in_10_domains():
+def test_packaged_mmlu_has_two_questions_from_each_of_35_subjects_and_any_part_is_balanced_over_10_domains():
     rows = mmlu.rows("packaged")
     assert set(Counter(r["subject"] for r in rows).values()) == {2}
     assert len({r["subject"] for r in rows}) == 35 == len(mmlu.DOMAIN_OF)
     assert {mmlu.group(r) for r in rows} == set(mmlu.DOMAINS) and len(mmlu.DOMAINS) == 10
+    for limit in (10, 20, 30):
+        assert set(Counter(map(mmlu.group, rows[:limit])).values()) == {limit // 10}
 
 
 @LETTERED
-def test_the_gold_letter_is_among_the_options_that_are_shown(name):
+def test_the_gold_letter_is_among_the_options_and_always_saying_the_same_one_does_not_win(name):
     b = BENCHMARKS[name]
-    for row in b.rows("packaged"):
-        assert b.gold(row) in LETTERS[name]
-        assert f"({b.gold(row)}) " in b.question(row)
-
-
-@LETTERED
-def test_always_saying_the_same_letter_does_not_win(name):
-    b = BENCHMARKS[name]
-    letters = Counter(map(b.gold, b.rows("packaged")))
-    assert len(letters) >= 3
-    assert max(letters.values()) <= letters.total() / 2
+    rows = b.rows("packaged")
+    assert all(b.gold(row) in LETTERS[name] and f"({b.gold(row)}) " in b.question(row) for row in rows)
+    letters = Counter(map(b.gold, rows))
+    assert len(letters) >= 3 and max(letters.values()) <= letters.total() / 2
 
 
 @pytest.mark.parametrize("name", ["truthful_qa", "date"])
-def test_the_gold_letter_stands_before_the_right_option_after_the_shuffle(name):
+def test_the_gold_letter_stands_before_the_right_option_after_the_shuffle_and_another_seed_moves_truthful_qas(name):
     b = BENCHMARKS[name]
     for row in b.rows("packaged"):
-        if name == "date":
-            right = [option for option, score in row["target_scores"].items() if score == 1]
-        else:
-            targets = row["mc1_targets"]
-            right = [option for option, label in zip(targets["choices"], targets["labels"]) if label == 1]
-        assert [row["options"][b.gold(row)]] == right
-
-
-def test_another_seed_shuffles_truthful_qa_anew():
-    b = BENCHMARKS["truthful_qa"]
-    assert [b.gold(r) for r in b.rows("packaged", seed=0)] != [b.gold(r) for r in b.rows("packaged", seed=1)]
+        scores = row.get("target_scores") or dict(zip(row["mc1_targets"]["choices"], row["mc1_targets"]["labels"]))
+        assert [row["options"][b.gold(row)]] == [option for option, score in scores.items() if score == 1]
+    golds = [[b.gold(r) for r in b.rows("packaged", seed=seed)] for seed in (0, 1)]
+    assert (golds[0] == golds[1]) == (name == "date")  # whose letters are Kojima's
 
 
 @ALL
@@ -87,11 +79,6 @@ def test_another_seed_shuffles_truthful_qa_anew():
 def test_fewer_questions_are_the_first_of_all_questions(name, limit):
     rows = BENCHMARKS[name].rows
     assert rows("packaged", limit) == rows("packaged")[:limit]
-
-
-@pytest.mark.parametrize("limit", [10, 20, 30])
-def test_any_part_of_mmlu_is_balanced_over_its_domains(limit):
-    assert set(Counter(map(mmlu.group, mmlu.rows("packaged", limit))).values()) == {limit // 10}
 
 
 @ALL
@@ -141,73 +128,54 @@ def test_the_hub_is_asked_for_a_pinned_revision(name, monkeypatch):
     assert [set(o) for o in asked] == [{"split", "revision"}] and REVISION.fullmatch(asked[0]["revision"])
 
 
-@pytest.fixture
-def github(tmp_path, monkeypatch):
-    """A server on loopback in place of GitHub, and an empty cache: (folder that it serves, paths asked for, its end)."""
-    asked = []
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            asked.append(self.path)
-
-    served = tmp_path / "served"
-    served.mkdir()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(served)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    assert re.fullmatch(
-        r"https://raw\.githubusercontent\.com/[\w-]+/[\w-]+/[0-9a-f]{40}/dataset", benchmarks.common.BIG_BENCH
-    )
-    monkeypatch.setattr(benchmarks.common, "BIG_BENCH", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-
-    def end():
-        server.shutdown()
-        server.server_close()
-
-    yield served, asked, end
-    end()
-
-
 TASK_FILES = {"strategyqa": "StrategyQA/task.json", "date": "Bigbench_Date/task.json"}
 
 
-def serve(served, name, content):
-    (served / TASK_FILES[name]).parent.mkdir(exist_ok=True)
-    (served / TASK_FILES[name]).write_text(content)
+@pytest.fixture
+def serve(tmp_path, monkeypatch):
+    """serve(name, content): what lies at the address of a BIG-bench task file from here on; the cache is empty."""
+    pinned = r"https://raw\.githubusercontent\.com/[\w-]+/[\w-]+/[0-9a-f]{40}/dataset"
+    assert re.fullmatch(pinned, benchmarks.common.BIG_BENCH)
+    monkeypatch.setattr(benchmarks.common, "BIG_BENCH", (tmp_path / "served").as_uri())
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+
+    def put_there(name, content):
+        path = tmp_path / "served" / TASK_FILES[name]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content) if content else path.unlink(missing_ok=True)
+
+    return put_there
 
 
 @pytest.mark.parametrize("name", TASK_FILES)
-def test_big_bench_is_read_from_its_original_task_file_and_fetched_once(name, github):
-    b, (served, asked, end) = BENCHMARKS[name], github
+def test_big_bench_is_read_from_its_original_task_file_and_fetched_once(name, serve):
+    b = BENCHMARKS[name]
     rows = [{k: v for k, v in r.items() if k in ("input", "target_scores")} for r in b.rows("packaged")]
-    serve(served, name, json.dumps({"name": name, "examples": rows}))
-    expected = [(b.question(r), b.gold(r)) for r in b.rows("packaged")]
-    assert [(b.question(r), b.gold(r)) for r in b.rows("hub")] == expected
-    end()
-    assert [(b.question(r), b.gold(r)) for r in b.rows("hub")] == expected
-    assert len(asked) == 1
+    for content in (json.dumps({"name": name, "examples": rows}), None):  # the second time it is not there any more
+        serve(name, content)
+        assert [(b.question(r), b.gold(r)) for r in b.rows("hub")] == [
+            (b.question(r), b.gold(r)) for r in b.rows("packaged")
+        ]
 
 
 @pytest.mark.parametrize("content", [None, "<html>moved</html>", "[]", '{"examples"'])
 @pytest.mark.parametrize("name", TASK_FILES)
-def test_a_task_file_that_cannot_be_had_is_told_and_not_kept(name, content, github, tmp_path):
-    if content:
-        serve(github[0], name, content)
-    with pytest.raises(
-        UserError, match=r"could not load .*task\.json: check the network, or set SPT_DATA to a local copy"
-    ):
+def test_a_task_file_that_cannot_be_had_is_told_and_not_kept(name, content, serve, tmp_path):
+    serve(name, content)
+    advice = r"could not load .*task\.json: check the network, or set SPT_DATA to a local copy"
+    with pytest.raises(UserError, match=advice):
         BENCHMARKS[name].rows("hub")
-    assert not list(tmp_path.glob("cache/**/*.*")) and not list(tmp_path.glob("cache/originals/*"))
+    assert not list(tmp_path.glob("cache/originals/*"))
 
 
 @pytest.mark.parametrize("name", TASK_FILES)
-def test_a_task_file_with_other_rows_than_the_papers_is_refused_and_not_kept(name, github, real_data, tmp_path):
+def test_a_task_file_with_other_rows_than_the_papers_is_refused_and_not_kept(name, serve, real_data, tmp_path):
     rows = read_jsonl(real_data / FILES[name])
-    serve(github[0], name, json.dumps({"examples": rows[::-1]}))
+    serve(name, json.dumps({"examples": rows[::-1]}))
     with pytest.raises(UserError, match="not the original"):
         BENCHMARKS[name].rows("hub")
     assert not list(tmp_path.glob("cache/originals/*"))
-    serve(github[0], name, json.dumps({"examples": rows}))  # so the right one is fetched when it is there
+    serve(name, json.dumps({"examples": rows}))  # so the right one is fetched when it is there
     assert len(BENCHMARKS[name].rows("hub")) == len(rows) and list(tmp_path.glob("cache/originals/*"))
 
 
@@ -227,50 +195,30 @@ def test_the_real_data_has_the_questions_of_table_2(name, real_data):
     assert mean == pytest.approx(words, abs=1.5 if name == "mmlu" else 0.05)
 
 
-def test_real_mmlu_gives_200_questions_a_domain_over_35_subjects_and_a_prefix_for_any_limit(real_data):
-    rows = real_rows("mmlu")
-    assert Counter(map(mmlu.group, rows)) == dict.fromkeys(mmlu.DOMAINS, 200)
-    assert len({r["subject"] for r in rows}) == 35
-    assert mmlu.rows("local", 50) == rows[:50]
-
-
-def test_real_mmlu_holds_each_subject_of_a_domain_in_proportion_to_its_size(real_data):
-    everything, drawn = (Counter(r["subject"] for r in mmlu.rows("local", limit)) for limit in (None, 2000))
+def test_real_mmlu_gives_200_questions_a_domain_each_subject_in_proportion_and_a_prefix_for_any_limit(real_data):
+    rows, everything = real_rows("mmlu"), Counter(r["subject"] for r in mmlu.rows("local"))
+    assert Counter(map(mmlu.group, rows)) == dict.fromkeys(mmlu.DOMAINS, 200) and mmlu.rows("local", 50) == rows[:50]
+    drawn = Counter(r["subject"] for r in rows)
+    assert len(drawn) == 35
     for subjects in map(str.split, mmlu.DOMAINS.values()):
         pool = sum(everything[s] for s in subjects)
         assert all(abs(drawn[s] - 200 * everything[s] / pool) <= 1 for s in subjects)
 
 
-def test_real_mmlu_asks_the_same_questions_whatever_the_order_of_the_file(real_data, monkeypatch):
+def test_real_mmlu_asks_the_same_questions_whatever_the_order_of_the_file_and_others_with_another_seed(
+    real_data, monkeypatch
+):
     expected = [mmlu.question(r) for r in real_rows("mmlu")]
+    assert 200 < len({*expected} & {mmlu.question(r) for r in mmlu.rows("local", 2000, 1)}) < 1500
     read = benchmarks.common.read
     monkeypatch.setattr(benchmarks.common, "read", lambda *args: read(*args)[::-1])
     assert [mmlu.question(r) for r in real_rows("mmlu")] == expected
 
 
-def test_another_seed_draws_other_mmlu_questions(real_data):
-    drawn = [{r["question_id"] for r in mmlu.rows("local", 2000, seed)} for seed in (0, 1)]
-    assert 200 < len(drawn[0] & drawn[1]) < 1500
-
-
-def test_real_date_has_kojimas_letters(real_data):
+def test_real_date_has_kojimas_letters_and_real_truthful_qa_at_most_four_options(real_data):
+    assert Counter(len(r["options"]) for r in real_rows("truthful_qa")) == {4: 690, 3: 87, 2: 40}
     letters = Counter(BENCHMARKS["date"].gold(r) for r in real_rows("date"))
     assert letters == {"A": 75, "B": 56, "C": 69, "D": 66, "E": 51, "F": 52}
-
-
-def test_real_truthful_qa_is_cut_to_four_options(real_data):
-    assert Counter(len(r["options"]) for r in real_rows("truthful_qa")) == {4: 690, 3: 87, 2: 40}
-
-
-@LETTERED
-def test_the_gold_letters_of_the_real_rows_are_balanced(name, real_data):
-    """Those that we shuffle within luck (chi-square, one in a hundred); the files' own within a fifth."""
-    b, letters = BENCHMARKS[name], LETTERS[name]
-    found = Counter(b.gold(r) for r in real_rows(name) if b.chance(r) == 1 / len(letters))
-    if name in ("truthful_qa", "date"):
-        assert chisquare([found[c] for c in letters]).pvalue > 0.01
-    else:
-        assert max(found.values()) < 1.2 * found.total() / len(letters)
 
 
 # sha256 over ids, lettered options and gold letters of the rows that the paper asks, in order
@@ -293,12 +241,7 @@ def fingerprint(name):
     return sha.hexdigest()
 
 
-@ALL
-def test_the_real_rows_their_letters_and_their_order_never_change(name, real_data):
-    assert fingerprint(name) == SAME_ROWS[name]
-
-
-def test_every_process_asks_the_same_real_questions(real_data):
+def test_the_real_rows_their_letters_and_their_order_are_the_same_in_every_process(real_data):
     here = Path(__file__).parent
     code = "import json, test_benchmarks as t; print(json.dumps({n: t.fingerprint(n) for n in t.BENCHMARKS}))"
     for seed in ("1", "2"):
@@ -330,73 +273,59 @@ FILES = {
 }
 
 
-@pytest.fixture
-def copy(real_data, tmp_path, monkeypatch):
-    """copy(name, change): SPT_DATA holds that benchmark's file with its list of rows changed."""
-
-    def write(name, change):
-        opened = gzip.open if FILES[name].endswith(".gz") else open
-        with opened(real_data / FILES[name], "rt", encoding="utf-8") as file:
-            rows = change([json.loads(line) for line in file])
-        path = tmp_path / FILES[name]
-        path.parent.mkdir()
-        with opened(path, "wt", encoding="utf-8") as file:
-            file.writelines(json.dumps(r) + "\n" for r in rows)
-        monkeypatch.setenv("SPT_DATA", str(tmp_path))
-
-    return write
-
-
-def gold_changed(rows):
-    """One row in the middle has another right answer."""
-    row = dict(rows[40])
-    for field in ("target_scores", "mc1_targets", "answerKey", "answer", "test"):
-        if field == "target_scores" and field in row:
-            row[field] = dict(zip(row[field], reversed(row[field].values())))
-        elif field == "mc1_targets" and field in row:
-            row[field] = {**row[field], "labels": row[field]["labels"][::-1]}
-        elif field in row:
-            row[field] = (
-                {"A": "B"}.get(row[field], "A")
-                if field == "answerKey"
-                else 1
-                if row[field] == 0
-                else 0
-                if isinstance(row[field], int)
-                else row[field] + "1"
-            )
-    return [*rows[:40], row, *rows[41:]]
-
-
+CHANGED = {  # a field that holds the right answer, and what changes it
+    "target_scores": lambda v: dict(zip(v, reversed(v.values()))),
+    "mc1_targets": lambda v: {**v, "labels": v["labels"][::-1]},
+    "answerKey": lambda v: {"A": "B"}.get(v, "A"),
+    "answer": lambda v: 1 - min(v, 1) if isinstance(v, int) else f"{v}1",
+    "test": lambda v: f"{v}1",
+}
 DAMAGE = {
     "re-ordered": lambda rows: [rows[1], rows[0], *rows[2:]],
     "reversed": lambda rows: rows[::-1],
-    "a gold answer changed": gold_changed,
+    "a gold answer changed": lambda rows: [
+        {k: CHANGED[k](v) if n == 40 and k in CHANGED else v for k, v in row.items()} for n, row in enumerate(rows)
+    ],
     "a row missing": lambda rows: rows[:40] + rows[41:],
     "the second half missing": lambda rows: rows[: len(rows) // 2],
-    "only rows 2 to 100": lambda rows: rows[1:100],
     "only the last hundred rows": lambda rows: rows[-100:],
     "a row twice": lambda rows: [*rows, rows[0]],
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
+def put(folder, name, rows):
+    """Write a benchmark's file below a folder for SPT_DATA."""
+    (folder / FILES[name]).parent.mkdir(exist_ok=True)
+    with (gzip.open if FILES[name].endswith(".gz") else open)(folder / FILES[name], "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps(r) + "\n" for r in rows)
+
+
 @ALL
-def test_a_damaged_or_re_ordered_copy_is_refused_and_told_what_to_do(name, damage, copy, monkeypatch):
-    copy(name, DAMAGE[damage])
-    with pytest.raises(UserError, match=r"not the original.*fetch .* again .*docs/DATA\.md.*SPT_UNCHECKED=1") as error:
-        BENCHMARKS[name].rows("local")
-    assert FILES[name] in str(error.value) and "\n" not in str(error.value)
+def test_a_damaged_or_re_ordered_copy_is_refused_and_told_what_to_do(name, real_data, tmp_path, monkeypatch):
+    rows = read_jsonl(real_data / FILES[name])
+    monkeypatch.setenv("SPT_DATA", str(tmp_path))
+    for damage, change in DAMAGE.items():
+        put(tmp_path, name, change(rows))
+        with pytest.raises(
+            UserError, match=r"not the original.*fetch .* again .*docs/DATA\.md.*SPT_UNCHECKED=1"
+        ) as error:
+            BENCHMARKS[name].rows("local")
+            pytest.fail(damage)
+        assert FILES[name] in str(error.value) and "\n" not in str(error.value)
     monkeypatch.setenv("SPT_UNCHECKED", "1")
     assert BENCHMARKS[name].rows("local")
 
 
 @pytest.mark.parametrize("name", [name for name in HUB if name != "humaneval"])
-def test_a_split_of_the_hub_with_too_few_rows_is_refused(name, real_data, monkeypatch):
-    rows = read_jsonl(real_data / FILES[name])[:100]
-    monkeypatch.setattr(benchmarks.common, "hub_rows", lambda *_: rows)
-    with pytest.raises(UserError, match="100 rows instead of"):
-        BENCHMARKS[name].rows("hub")
+def test_a_split_of_the_hub_that_is_cut_or_in_another_order_is_refused(name, real_data, monkeypatch):
+    rows = read_jsonl(real_data / FILES[name])
+    reordered, backwards = (DAMAGE[d](rows) for d in ("re-ordered", "reversed"))
+    for split, why in ((rows[:100], "100 rows instead of"), (reordered, "order"), (backwards, "order")):
+        monkeypatch.setattr(benchmarks.common, "hub_rows", lambda *_, split=split: split)
+        with pytest.raises(UserError, match=why):
+            BENCHMARKS[name].rows("hub")
+    monkeypatch.setenv("SPT_UNCHECKED", "1")
+    assert BENCHMARKS[name].rows("hub")
 
 
 def test_a_split_of_the_hub_that_differs_in_a_word_is_read_with_a_note(real_data, monkeypatch, capsys):
@@ -404,17 +333,6 @@ def test_a_split_of_the_hub_that_differs_in_a_word_is_read_with_a_note(real_data
     monkeypatch.setattr(benchmarks.common, "hub_rows", lambda *_: rows)
     assert len(BENCHMARKS["commonsense_qa"].rows("hub")) == 1221
     assert "not word for word the copy" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("damage", ["re-ordered", "reversed"])
-@pytest.mark.parametrize("name", [name for name in HUB if name != "humaneval"])
-def test_a_split_of_the_hub_in_another_order_is_refused(name, damage, real_data, monkeypatch):
-    rows = DAMAGE[damage](read_jsonl(real_data / FILES[name]))
-    monkeypatch.setattr(benchmarks.common, "hub_rows", lambda *_: rows)
-    with pytest.raises(UserError, match="in another order"):
-        BENCHMARKS[name].rows("hub")
-    monkeypatch.setenv("SPT_UNCHECKED", "1")
-    assert BENCHMARKS[name].rows("hub")
 
 
 # --- somebody's own data ---------------------------------------------------------------------------
@@ -433,9 +351,7 @@ OWN = {  # a row that no question can be made of
 def test_a_row_of_your_own_that_cannot_be_asked_is_told_by_its_id_before_anything_is_asked(
     name, row, tmp_path, monkeypatch
 ):
-    path = tmp_path / FILES[name]
-    path.parent.mkdir()
-    path.write_text(json.dumps(row) + "\n")
+    put(tmp_path, name, [row])
     monkeypatch.setenv("SPT_DATA", str(tmp_path))
     with pytest.raises(UserError, match=f"{name}-00000: ") as error:
         BENCHMARKS[name].rows("local")
@@ -444,62 +360,12 @@ def test_a_row_of_your_own_that_cannot_be_asked_is_told_by_its_id_before_anythin
 
 # --- extract: letters ---------------------------------------------------------------------------
 
-READ = {
-    "B": "B",
-    "(B).": "B",
-    " A.": "A",
-    "B) mall": "B",
-    "(A) bank": "A",
-    "**D**": "D",
-    "Answer: B": "B",
-    "The answer is (C).": "C",
-    "I'd go with D.": "D",
-    "The answer is (A), not (B).": "A",
-    "The answer is B because it holds water": "B",
-    "Option B is correct.": "B",
-}
-UNPARSED = (
-    "",
-    "A bank by the river",
-    "The answer is a bank.",
-    "A European country",
-    "I would say it depends",
-    "None of the above",
-    "It is either (A) or (C).",
-    "Neither A nor B",
-    "The answer is not A.",
-    "B-cells make antibodies",
-    "C++ needs a compiler",
-)
-
-
-@pytest.mark.parametrize("reply", READ)
-@LETTERED
-def test_a_declared_letter_is_read(name, reply):
-    assert BENCHMARKS[name].extract(reply) == READ[reply]
-
-
-@pytest.mark.parametrize("reply", UNPARSED)
-@LETTERED
-def test_where_no_letter_is_declared_none_is_guessed(name, reply):
-    assert BENCHMARKS[name].extract(reply) is None
-
 
 @LETTERED
-def test_a_letter_that_is_only_ruled_out_is_not_the_answer(name):
-    assert BENCHMARKS[name].extract("not B but (D)") in (None, "D")
-
-
-@LETTERED
-def test_letters_end_where_the_options_end(name):
+def test_letters_end_where_the_options_end_and_the_words_of_stage_2_hold_none(name):
     b, letters = BENCHMARKS[name], LETTERS[name]
     assert b.extract(f"({letters[-1]})") == letters[-1]
     assert b.extract(f"({chr(ord(letters[-1]) + 1)})") is None
-
-
-@LETTERED
-def test_a_reply_that_repeats_the_question_of_stage_2_is_read_behind_it(name):
-    b = BENCHMARKS[name]
     assert b.extract(f"{b.STAGE2.strip()} (B).") == "B"
     for echo in (b.STAGE2.strip(), b.STAGE2.strip().removeprefix("Therefore, ").replace("among", "Among")):
         assert b.extract(f"{echo} not given.") is None
@@ -521,13 +387,6 @@ def test_kojimas_rule_takes_the_first_capital_among_the_letters(name):
     read = {" (B).": "B", "Answer: C": "A", "A bank": "A", "not B but (D)": "B", "none": None, "": None}
     assert {text: b.extract(text, rule="kojima") for text in read} == read
     assert b.extract("From now on, I will help.", rule="kojima") == ("F" if name == "date" else None)
-
-
-@LETTERED
-def test_declared_is_what_is_read_where_no_rule_is_named(name):
-    b = BENCHMARKS[name]
-    for text in (*READ, *UNPARSED):
-        assert b.extract(text) == b.extract(text, rule="declared")
 
 
 @pytest.mark.parametrize("name", ["truthful_qa", "date"])
@@ -554,79 +413,68 @@ def test_declared_reads_a_long_stuck_reply_in_no_time(name, text):
     assert time.process_time() - began < 2
 
 
-# --- extract: yes or no, numbers ----------------------------------------------------------------
+# --- extract: yes or no, numbers, code (what else `declared` reads is in test_golden.py) -----------
 
-YES_NO = {
-    "Yes": "yes",
-    " no.": "no",
-    "NO!": "no",
-    "**Yes**, because it floats": "yes",
-    "The answer is no.": "no",
-    "No, although some say yes": "no",
-    "yes/no": "yes",
-    "Nothing is known": None,
-    "I know it does": None,
-    "not sure": None,
-    "In his eyes": None,
-    "": None,
-    "Therefore, the answer (Yes or No) is No.": "no",
+READ = {
+    ("strategyqa", "kojima"): {
+        " no.": "no",
+        "NO!": "no",
+        "**Yes**, because it floats": "yes",
+        "No, although some say yes": "no",
+        "yes/no": "yes",
+        "Nothing is known": None,
+        "not sure": None,
+        "In his eyes": None,
+        "": None,
+        "Therefore, the answer (Yes or No) is No.": "no",
+    },
+    ("gsm8k", "kojima"): {
+        " 18.": "18",
+        "$18.00": "18",
+        "$1,080.00": "1080",
+        "3,000,000": "3000000",
+        "3.50 dollars": "3.5",
+        "-5 degrees": "-5",
+        "10%": "10",
+        "x = 4": "4",
+        "12, or 13": "12",
+        "eighteen": None,
+        "": None,
+        "Therefore, the answer (arabic numerals) is 18.": "18",
+        "$.50": "0.5",
+    },
+    ("gsm8k", "declared"): {
+        "-1 1/2": "-1.5",  # a mixed fraction is on its own side of zero
+        "1 1/2": "1.5",
+        "-0 1/2": "-0.5",
+        "-2 1/3": "-7/3",
+        "The answer is 45. They wait 15 minutes.": "45",  # "wait" and "sorry" correct only at the head of a sentence
+        "The answer is 45. Wait 15 minutes.": "45",
+        "The answer is 45. They sit, wait, and leave after 15 minutes.": "45",
+        "The answer is 45. She is sorry for 15 of them.": "45",
+        "The answer is 45. Wait, it is 15.": "15",
+        "The answer is 45. wait... 15": "15",
+        "The answer is 45. No wait, 15": "15",
+        "The answer is 45 - wait, 15": "15",
+        "The answer is 45. I'm sorry, 15": "15",
+        "The answer is 45. Sorry about that, it is 15.": "15",
+        "The answer is 45.\n\n**Correction:** 15": "15",
+    },
+    ("humaneval", "kojima"): {
+        "```python\ndef f():\n    return 1\n```": "def f():\n    return 1\n",
+        "Sure:\n```py\nx = 1\n```\nand\n```\ny = 2\n```": "x = 1\n",
+        "```\nreturn 1\n```": "return 1\n",
+        "```python\ndef f():\n    return 1": "def f():\n    return 1",
+        "    return x + y": "    return x + y",
+        "def f(): return 1": "def f(): return 1",
+    },
 }
 
 
-@pytest.mark.parametrize("reply", YES_NO)
-def test_strategyqa_reads_yes_or_no_from(reply):
-    assert BENCHMARKS["strategyqa"].extract(reply) == YES_NO[reply]
-
-
-NUMBERS = {
-    "18": "18",
-    " 18.": "18",
-    "$18.00": "18",
-    "$1,080.00": "1080",
-    "1,080 apples": "1080",
-    "3,000,000": "3000000",
-    "3.50 dollars": "3.5",
-    "-5 degrees": "-5",
-    "10%": "10",
-    "x = 4": "4",
-    "12, or 13": "12",
-    "eighteen": None,
-    "": None,
-    "Therefore, the answer (arabic numerals) is 18.": "18",
-    "$.50": "0.5",
-}
-
-
-@pytest.mark.parametrize("reply", NUMBERS)
-def test_gsm8k_reads_the_number_without_commas_and_units_from(reply):
-    assert BENCHMARKS["gsm8k"].extract(reply) == NUMBERS[reply]
-
-
-def test_a_mixed_fraction_is_on_its_own_side_of_zero():
-    read = {"-1 1/2": "-1.5", "1 1/2": "1.5", "-1/2": "-0.5", "-0 1/2": "-0.5", "-2 1/3": "-7/3"}
-    assert {text: BENCHMARKS["gsm8k"].extract(text, rule="declared") for text in read} == read
-
-
-CORRECTED = {
-    "The answer is 45. They wait 15 minutes.": "45",
-    "The answer is 45. Wait 15 minutes.": "45",
-    "The answer is 45. They sit, wait, and leave after 15 minutes.": "45",
-    "The answer is 45. She is sorry for 15 of them.": "45",
-    "The answer is 45. Wait, it is 15.": "15",
-    "The answer is 45. wait... 15": "15",
-    "The answer is 45. No wait, 15": "15",
-    "The answer is 45. Wait no, 15": "15",
-    "The answer is 45 - wait, 15": "15",
-    "The answer is 45. Sorry, 15": "15",
-    "The answer is 45. I'm sorry, 15": "15",
-    "The answer is 45. Sorry about that, it is 15.": "15",
-    "The answer is 45.\n\n**Correction:** 15": "15",
-}
-
-
-@pytest.mark.parametrize("reply", CORRECTED)
-def test_wait_and_sorry_correct_an_answer_only_where_a_sentence_begins_with_them(reply):
-    assert BENCHMARKS["gsm8k"].extract(reply, rule="declared") == CORRECTED[reply]
+@pytest.mark.parametrize("name, rule", READ)
+def test_a_yes_a_number_or_code_is_read_out_of_a_reply(name, rule):
+    expected = READ[name, rule]
+    assert {reply: BENCHMARKS[name].extract(reply, rule) for reply in expected} == expected
 
 
 @pytest.mark.parametrize("rule", ["kojima", "declared"])
@@ -662,31 +510,11 @@ def whole(row):
     return row["prompt"] + row["canonical_solution"]
 
 
-def test_two_reference_solutions_pass_and_a_wrong_one_does_not(run):
-    assert run(ADD, f"Here it is:\n```python\n{whole(ADD)}```\nIt adds.")
-    assert run(TYPED, TYPED["canonical_solution"])
-    assert not run(ADD, "```python\ndef add(x, y):\n    return x - y\n```")
-
-
-def test_a_reply_without_code_is_unparsed_and_wrong(run):
+def test_a_reply_without_code_is_unparsed_and_wrong_and_so_is_a_wrong_function(run):
     for text in ("", "I would add the numbers.", "A"):
         assert humaneval.extract(text) is None
         assert not run(ADD, text)
-
-
-CODE = {
-    "```python\ndef f():\n    return 1\n```": "def f():\n    return 1\n",
-    "Sure:\n```py\nx = 1\n```\nand\n```\ny = 2\n```": "x = 1\n",
-    "```\nreturn 1\n```": "return 1\n",
-    "```python\ndef f():\n    return 1": "def f():\n    return 1",
-    "    return x + y": "    return x + y",
-    "def f(): return 1": "def f(): return 1",
-}
-
-
-@pytest.mark.parametrize("text", CODE)
-def test_code_is_taken_out_of(text):
-    assert humaneval.extract(text) == CODE[text]
+    assert not run(ADD, "```python\ndef add(x, y):\n    return x - y\n```")
 
 
 def test_a_test_function_of_a_longer_name_is_not_the_answer(run):
@@ -697,27 +525,17 @@ def test_a_test_function_of_a_longer_name_is_not_the_answer(run):
     assert humaneval.extract(f"{code}\n\ndef add_test(): pass", "declared", ADD).startswith("def add (x, y)")
 
 
-def test_a_whole_function_keeps_the_imports_that_only_the_prompt_has(run):
+def test_a_whole_function_keeps_the_imports_and_helper_functions_that_only_the_prompt_has(run):
     alone = TYPED["prompt"].split("\n\n\n", 1)[1] + TYPED["canonical_solution"]
     assert "import" not in alone and "List[float]" in alone
     assert run(TYPED, f"```python\n{alone}```")
+    assert run(HELPED, f"```python\ndef decode_cyclic(s: str):\n{HELPED['canonical_solution']}```")
 
 
-def test_a_whole_function_keeps_the_helper_functions_that_only_the_prompt_has(run):
-    alone = "def decode_cyclic(s: str):\n" + HELPED["canonical_solution"]
-    assert run(HELPED, f"```python\n{alone}```")
-
-
-BODIES = {
-    "as it should be": lambda body: body,
-    "without the indentation of every line": lambda body: "\n".join(x.removeprefix("    ") for x in body.split("\n")),
-    "without the white space around it, as every reply is kept": str.strip,
-}
-
-
-@pytest.mark.parametrize("change", BODIES.values(), ids=BODIES)
-def test_a_bare_body_continues_the_prompt(run, change):
-    assert run(TYPED, change(TYPED["canonical_solution"]))
+def test_a_bare_body_continues_the_prompt_however_its_white_space_was_kept(run):
+    body = TYPED["canonical_solution"]
+    for reply in (body, body.strip(), "\n".join(line.removeprefix("    ") for line in body.split("\n"))):
+        assert run(TYPED, reply)
 
 
 def test_the_tests_stand_last_and_name_the_right_function():

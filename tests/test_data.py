@@ -66,8 +66,8 @@ def refusal(call):
 
 def test_the_packaged_dialogues_have_the_counts_that_the_course_names():
     dialogues = lima.dialogues("packaged")
-    assert len(dialogues) == 120 and len({d.id for d in dialogues}) == 120
-    assert Counter(d.source for d in dialogues) == {
+    assert len(dialogues) == len({d.id for d in dialogues}) == len({d.question for d in dialogues}) == 120
+    kinds = {
         "technical": 42,
         "how_to": 22,
         "everyday": 18,
@@ -76,24 +76,10 @@ def test_the_packaged_dialogues_have_the_counts_that_the_course_names():
         "multi_turn": 6,
         "declined": 4,
     }
-    assert {d.source for d in dialogues if len(d.turns) > 2} == {"multi_turn"}
-    assert all(len(d.turns) > 2 for d in dialogues if d.source == "multi_turn")
-
-
-def test_no_packaged_question_is_asked_twice():
-    assert len({d.question for d in lima.dialogues("packaged")}) == 120
-
-
-def test_every_packaged_answer_has_40_to_160_words():
-    words = {f"{d.id}: {n}": n for d in lima.dialogues("packaged") for n in (len(t.split()) for t in d.turns[1::2])}
+    assert Counter(d.source for d in dialogues) == kinds
+    assert all((len(d.turns) > 2) == (d.source == "multi_turn") for d in dialogues)
+    words = {f"{d.id}: {n}": n for d in dialogues for n in (len(t.split()) for t in d.turns[1::2])}
     assert [name for name, n in words.items() if not 40 <= n <= 160] == []
-
-
-def test_turns_go_user_assistant_and_the_first_is_the_question():
-    for dialogue in lima.dialogues("packaged"):
-        messages = dialogue.messages()
-        assert [m["role"] for m in messages] == ["user", "assistant"] * (len(messages) // 2)
-        assert messages[0]["content"] == dialogue.question
 
 
 def test_there_are_24_open_questions_of_our_own():
@@ -110,25 +96,25 @@ def dialogues_of(tmp_path, *rows):
     return lima.dialogues(str(tmp_path / "mine.jsonl"))
 
 
-def test_lima_layout_is_read(tmp_path):
-    (dialogue,) = dialogues_of(tmp_path, {"conversations": ["Why?", "Because."], "source": None})
-    assert (dialogue.turns, dialogue.source, dialogue.id) == (("Why?", "Because."), "lima", "0000")
+def chat(*turns):
+    """(role, content) pairs as messages."""
+    return {"messages": [{"role": role, "content": text} for role, text in turns]}
 
 
-def test_messages_layout_is_read_without_its_system_turn(tmp_path):
-    messages = [
-        {"role": "system", "content": "Be kind."},
-        {"role": "user", "content": "Why?"},
-        {"role": "assistant", "content": "Because."},
-    ]
-    (dialogue,) = dialogues_of(tmp_path, {"id": 7, "messages": messages})
-    assert dialogue.id == "7"
-    assert dialogue.messages() == messages[1:]
-
-
-def test_a_last_question_without_an_answer_is_cut_off(tmp_path):
-    (dialogue,) = dialogues_of(tmp_path, {"conversations": ["Why?", "Because.", "Really?"]})
-    assert dialogue.turns == ("Why?", "Because.")
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"conversations": ["Why?", "Because."], "source": None},
+        {"conversations": ["Why?", "Because.", "Really?"]},  # a last question without an answer is cut off
+        chat(("system", "Be kind."), ("user", "Why?"), ("assistant", "Because.")),
+    ],
+)
+def test_both_layouts_are_read_as_turns_of_user_and_assistant(tmp_path, row):
+    (dialogue,) = dialogues_of(tmp_path, row)
+    assert (dialogue.turns, dialogue.question, dialogue.source) == (("Why?", "Because."), "Why?", "lima")
+    assert (
+        dialogue.id == "0000" and dialogue.messages() == chat(("user", "Why?"), ("assistant", "Because."))["messages"]
+    )
 
 
 GOOD = {"conversations": ["Why?", "Because."]}
@@ -140,12 +126,8 @@ BAD_DIALOGUES = {
     "a string for turns": {"conversations": "Why? Because."},
     "messages that are strings": {"messages": ["Why?", "Because."]},
     "a message without content": {"messages": [{"role": "user", "content": "Why?"}, {"role": "assistant"}]},
-    "an assistant who speaks first": {
-        "messages": [{"role": "assistant", "content": "Hello"}, {"role": "user", "content": "Why?"}]
-    },
-    "a user who speaks twice": {
-        "messages": [{"role": "user", "content": "Why?"}, {"role": "user", "content": "Well?"}]
-    },
+    "an assistant who speaks first": chat(("assistant", "Hello"), ("user", "Why?")),
+    "a user who speaks twice": chat(("user", "Why?"), ("user", "Well?")),
 }
 
 
@@ -154,20 +136,14 @@ def test_a_dialogue_that_cannot_be_trained_on_is_told_by_file_and_line(tmp_path,
     assert refusal(lambda: dialogues_of(tmp_path, GOOD, row)).startswith("mine.jsonl, line 2: ")
 
 
-@pytest.mark.parametrize("conversations", ["Why is the sky blue?", ["Why is the sky blue?"]])
-def test_an_open_question_is_never_cut_to_its_first_letter(tmp_path, monkeypatch, conversations):
+@pytest.mark.parametrize("conversations", ["Why is the sky blue?", ["Why is the sky blue?"], []])
+def test_an_open_question_is_read_whole_or_told_by_file_and_line(tmp_path, monkeypatch, conversations):
     monkeypatch.setenv("SPT_DATA", str(tmp_path))
     write(tmp_path / "lima" / "test.jsonl", [encode({"conversations": conversations})])
-    try:
+    if conversations and isinstance(conversations, list):
         assert lima.open_questions("local")[0]["question"] == "Why is the sky blue?"
-    except UserError as error:
-        assert "test.jsonl, line 1" in str(error)
-
-
-def test_an_open_question_without_words_is_told_by_file_and_line(tmp_path, monkeypatch):
-    monkeypatch.setenv("SPT_DATA", str(tmp_path))
-    write(tmp_path / "lima" / "test.jsonl", [encode({"conversations": []})])
-    assert refusal(lambda: lima.open_questions("local")).startswith("test.jsonl, line 1: ")
+    else:
+        assert refusal(lambda: lima.open_questions("local")).startswith("test.jsonl, line 1: ")
 
 
 # --- SPT_DATA -----------------------------------------------------------------------------------
@@ -183,23 +159,14 @@ def test_local_data_without_spt_data_says_what_to_set():
     assert "set SPT_DATA" in refusal(local_folder)
 
 
-def test_a_folder_that_does_not_exist_is_told(tmp_path, monkeypatch):
-    monkeypatch.setenv("SPT_DATA", str(tmp_path / "nowhere"))
-    for reader, _ in FILES.values():
-        assert "nowhere" in refusal(lambda reader=reader: read(reader))
-
-
 @pytest.mark.parametrize("file", FILES)
-def test_a_missing_file_is_named(tmp_path, monkeypatch, file):
-    monkeypatch.setenv("SPT_DATA", str(tmp_path))
-    assert file in refusal(lambda: read(FILES[file][0]))
-
-
-@pytest.mark.parametrize("file", FILES)
-def test_a_copy_of_the_samples_in_the_original_layout_is_read(tmp_path, monkeypatch, file):
-    monkeypatch.setenv("SPT_DATA", str(tmp_path))
-    monkeypatch.setenv("SPT_UNCHECKED", "1")  # five of HumanEval's problems are a damaged HumanEval else
+def test_a_folder_or_file_that_is_not_there_is_named_and_a_copy_of_the_samples_is_read(tmp_path, monkeypatch, file):
     reader, _ = FILES[file]
+    monkeypatch.setenv("SPT_UNCHECKED", "1")  # five of HumanEval's problems are a damaged HumanEval else
+    monkeypatch.setenv("SPT_DATA", str(tmp_path / "nowhere"))
+    assert "nowhere" in refusal(lambda: read(reader))
+    monkeypatch.setenv("SPT_DATA", str(tmp_path))
+    assert file in refusal(lambda: read(reader))
     write(tmp_path / file, map(encode, sample(reader)))
     assert len(read(reader)) == 5
 

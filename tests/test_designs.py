@@ -14,7 +14,6 @@ import tiny
 from helpers import finetune, paper, roles, run, score, stats
 from helpers.analyse import designs
 from helpers.benchmarks import BENCHMARKS, MULTI_DOMAIN
-from helpers.checks import lesson_07
 from helpers.data import lima
 from helpers.errors import UserError
 from helpers.report import plots
@@ -47,9 +46,7 @@ def counted(monkeypatch):
 
     def answer_(profile, chat, *more):
         complete = chat.complete
-        chat.complete = lambda conversations, *a, **k: (asked.extend(conversations), complete(conversations, *a, **k))[
-            1
-        ]
+        chat.complete = lambda texts, *a, **k: (asked.extend(texts), complete(texts, *a, **k))[1]
         return answer(profile, chat, *more)
 
     monkeypatch.setattr(finetune, "finetune", finetune_)
@@ -67,11 +64,13 @@ def finished(base, tmp_path_factory):
 # --- the grid ---------------------------------------------------------------------------------------
 
 
-def test_every_design_and_seed_answers_every_question_once(finished):
-    _, answers, _ = finished
+def test_every_design_and_seed_answers_every_question_once_and_says_how_long_the_rest_takes(finished):
+    _, answers, told = finished
     lines = answers.groupby(["design", "seed"]).question_id.nunique()
     assert set(lines.index) == {(d, s) for d in ("0", "4", OWN) for s in (0, 1)} and set(lines) == {14}
     assert answers.cell.nunique() == 6 and not answers.duplicated(["design", "seed", "question_id"]).any()
+    assert sum("14 questions" in line for line in told) == 6
+    assert told[-1].strip() == "6 of 6 cells, 0.0 minutes left"
 
 
 def test_the_designs_differ_in_nothing_but_their_wording(base, tmp_path, monkeypatch):
@@ -150,20 +149,19 @@ def test_with_the_full_recipe_designs_0_and_8_are_the_arms_of_lesson_02_and_keep
     assert len(asked) == 3 * 14
 
 
-def test_other_data_or_questions_make_another_cell(base, tmp_path, finished):
-    this, _, _ = finished
-    rows, settings = tiny.ROWS, this.profile
-    first = designs._identity(settings, 4, 0, rows, {"date": [{"question_id": "a"}]})
-    assert first == designs._identity(settings, 4, 0, list(rows), {"date": [{"question_id": "a"}]})
-    others = {
-        designs._identity(settings, 5, 0, rows, {"date": [{"question_id": "a"}]}),
-        designs._identity(settings, 4, 1, rows, {"date": [{"question_id": "a"}]}),
-        designs._identity(settings, 4, 0, rows[:3], {"date": [{"question_id": "a"}]}),
-        designs._identity(settings, 4, 0, rows, {"date": [{"question_id": "b"}]}),
-        designs._identity(run.profiles.get("cpu", max_steps=3), 4, 0, rows, {"date": [{"question_id": "a"}]}),
-        designs._identity(run.profiles.get("cpu", stage1_tokens=9), 4, 0, rows, {"date": [{"question_id": "a"}]}),
-    }
-    assert len(others | {first}) == 7
+def test_other_data_or_questions_make_another_cell(finished):
+    settings, rows, asked = finished[0].profile, tiny.ROWS, {"date": [{"question_id": "a"}]}
+    cells_ = [
+        (settings, 4, 0, rows, asked),
+        (settings, 5, 0, rows, asked),
+        (settings, 4, 1, rows, asked),
+        (settings, 4, 0, rows[:3], asked),
+        (settings, 4, 0, rows, {"date": [{"question_id": "b"}]}),
+        (run.profiles.get("cpu", max_steps=3), 4, 0, rows, asked),
+        (run.profiles.get("cpu", stage1_tokens=9), 4, 0, rows, asked),
+    ]
+    names = [designs._identity(*cell) for cell in cells_]
+    assert len(set(names)) == 7 and designs._identity(settings, 4, 0, list(rows), dict(asked)) == names[0]
 
 
 def test_an_unknown_design_is_told_before_anything_is_trained(base, tmp_path, counted):
@@ -171,12 +169,6 @@ def test_an_unknown_design_is_told_before_anything_is_trained(base, tmp_path, co
         with pytest.raises(UserError, match="Table 3 has designs 0 to 8"):
             designs.grid(open_run(tmp_path / "run", base), [4, wrong], say=lambda _: None)
     assert counted == ([], [])
-
-
-def test_a_cell_says_what_it_did_and_how_long_the_rest_takes(finished):
-    _, _, told = finished
-    assert sum("14 questions" in line for line in told) == 6
-    assert told[-1].strip() == "6 of 6 cells, 0.0 minutes left"
 
 
 # --- what it shows -----------------------------------------------------------------------------------
@@ -214,12 +206,6 @@ def test_the_table_has_a_line_for_each_design_of_table_3_and_empty_cells_where_n
     assert table.loc["4", ["formed", "multi", "single_low"]].isna().all() and table.loc["4", "n"] == 0
     assert (table.paper_multi.dropna() * 100).round(1).tolist() == [v[0] for v in paper.TABLE3.values()]
     assert math.isnan(table.loc[OWN, "paper_multi"]) and table.loc[OWN, "multi"] == 1 > table.loc[OWN, "multi_low"]
-
-
-def test_rows_0_and_8_of_table_3_are_averages_of_table_1():
-    for row, design in (("Mistral-LIMA", 0), ("Mistral-Role", 8)):
-        for names, said in zip(designs.GROUPS.values(), paper.TABLE3[design]):
-            assert np.mean([paper.TABLE1[row][name] for name in names]) == pytest.approx(said, abs=0.051)
 
 
 def test_the_error_of_an_average_is_what_another_draw_of_questions_changes():
@@ -261,19 +247,15 @@ def test_three_right_of_three_are_not_certain_and_nothing_asked_is_nothing_known
     assert designs.average({})[1:] == (0.0, 1.0) and math.isnan(designs.average({})[0])
 
 
-def test_designs_are_compared_on_what_both_answered():
+def test_designs_are_compared_on_what_both_answered_and_many_at_once_by_a_wider_interval():
     zero, eight = answers_of(0, [0, 0, 1, 0], seeds=(0, 1)), answers_of(8, [1, 1, 1, 0], seeds=(1, 2))
     eight = eight[eight.question_id != "mmlu-0"]
     gain = designs.versus(pd.concat([zero, eight]), 8, "multi")
     assert gain.difference.estimate == pytest.approx((4 * 0.5 + 1 / 3) / 5)
     assert designs.versus(eight, 8, "multi") is None
+    of_sixteen = designs.versus(pd.concat([zero, eight]), 8, "multi", level=1 - 0.05 / 16)
+    assert of_sixteen.difference.low < gain.difference.low and "99.69 % interval" in of_sixteen.reason
     assert designs.versus(pd.concat([zero[zero.seed == 0], eight]), 8, "multi") is None
-
-
-def test_many_comparisons_at_once_ask_for_a_wider_interval():
-    both = pd.concat([answers_of(0, [0, 0, 1, 0], (0, 1)), answers_of(8, [1, 1, 1, 0], (0, 1))])
-    one, of_sixteen = (designs.versus(both, 8, "multi", level=level) for level in (0.95, 1 - 0.05 / 16))
-    assert of_sixteen.difference.low < one.difference.low and "99.69 % interval" in of_sixteen.reason
 
 
 def test_two_seeds_of_a_question_are_one_question_in_the_well_formed_share():
@@ -360,107 +342,3 @@ def test_training_nothing_reads_the_packaged_run(lesson):
     text, numbers = lesson(DESIGNS=())
     assert numbers["origin"] == "the packaged reference run" and "0 trainings" in text
     assert numbers["well_formed"]["8"] > 0.5 and numbers["well_formed"]["0"] == 0
-
-
-# --- its exercises -----------------------------------------------------------------------------------
-
-
-def filled(q, r, template):
-    return template.format(q=q.strip().rstrip(".") + ".", r=r.strip().rstrip("."))
-
-
-def rendered(q, r, template):
-    return f"[{filled(q, r, template)}]" if template else ""
-
-
-@pytest.mark.parametrize(
-    "wrong, named",
-    [
-        (lambda q, r, t: t, "placeholder is left"),
-        (lambda q, r, t: [filled(q, r, t)], "as text"),
-        (filled, "brackets are missing"),
-        (lambda q, r, t: f"[[{filled(q, r, t)}]]", "One opening and one closing"),
-        (lambda q, r, t: f"[{filled(q, r, t)[:-1]}].", "closing bracket comes last"),
-        (lambda q, r, t: rendered(q, r, t).lower(), "the role prompt is"),
-        (lambda q, r, t: f"[{t.format(q=q.strip(), r=r.strip().rstrip('.'))}]", "without its full stop"),
-        (lambda q, r, t: f"[{t.format(q=q.strip().rstrip('.') + '.', r=r.strip())}]", "Two full stops"),
-        (lambda q, r, t: f"[{t.format(q=q.rstrip('.') + '.', r=r.rstrip('.'))}]", "blanks around"),
-        (lambda q, r, t: f"[{filled(q, r, t)}]", "not an empty pair of brackets"),
-        (lambda q, r, t: rendered(q, r, t).replace("As a result", "Thus"), "Wrong for design 2"),
-    ],
-)
-def test_a_wrong_render_is_told_its_mistake(wrong, named):
-    verdict = lesson_07.render(wrong)
-    assert verdict.status == "not quite" and named in verdict.message
-
-
-def test_the_helpers_own_render_solves_the_exercise():
-    assert lesson_07.render(rendered).passed
-    assert lesson_07.render(lambda q, r, t: roles.render(q, r, t) if t else "").passed
-
-
-@pytest.mark.parametrize(
-    "design, named",
-    [
-        (9, "is a int"),
-        ("[{q} I speak as {r}.]", "Leave the brackets out"),
-        ("{q} I know.", "{r} is missing"),
-        ("I speak as {r}.", "{q} is missing"),
-        ("{q} I speak as {r}, yes, {r}.", "stands there 2 times"),
-        ("{q} I speak as {r} for {topic}.", "'{topic}'"),
-        ("{q} I speak as {r}}.", "'}'"),
-        ("Well. {q} I speak as {r}.", "Begin with {q}"),
-        ("{q}\nI speak as {r}.", "One line"),
-        ("{q} {r}.", "no word between"),
-        ("{q}. I speak as {r}.", "its own full stop"),
-        ("{q} I speak as{r}.", "Blanks are missing"),
-        ("{q} I speak as {r}", "End with a full stop"),
-        ("{q} Like expert (B), I speak as {r}.", "looks like an option"),
-        ("{q} Plan C is to speak as {r}.", "looks like an option"),
-        ("{q} Answer A, said by {r}.", "looks like an option"),
-        ("{q} Fortunately, I am {r}.", "design 6 of Table 3"),
-        ("{q} Fortunately, I am {r}, as you know.", "Table 3 design whole"),
-        ("{q} Fortunately, I am also {r}.", "Table 3 design whole"),
-    ],
-)
-def test_a_ninth_design_that_would_not_work_is_told_why(design, named):
-    verdict = lesson_07.ninth(design)
-    assert verdict.status == "not quite" and named in verdict.message, verdict
-
-
-@pytest.mark.parametrize("design", [OWN, "{q} A good answer here would be given by {r}, and I am that person."])
-def test_a_ninth_design_that_works_is_read_back_for_every_annotation(design):
-    assert lesson_07.ninth(design).passed
-    for role in (ROLE, roles.DECLINED, roles.UNKNOWN):
-        assert roles.parse(role.text(design), design) == role and roles.parse(role.text(design)) is None
-
-
-def variances(shares, n):
-    return [p * (1 - p) / n[name] for name, p in shares.items()]
-
-
-@pytest.mark.parametrize(
-    "wrong, named",
-    [
-        (lambda s, n: 100 * designs.average_error(s, n), "in points"),
-        (lambda s, n: math.sqrt(sum(p * (1 - p) / m for p, m in zip(s.values(), n.values()))) / len(s), "in their order"),
-        (lambda s, n: np.mean(np.sqrt(variances(s, n))), "average the standard errors"),
-        (lambda s, n: math.sqrt(sum(variances(s, n))), "of the *sum*"),
-        (lambda s, n: math.sqrt(np.mean(variances(s, n))), "the *square*"),
-        (lambda s, n: sum(variances(s, n)) / len(s) ** 2, "take the root"),
-        (lambda s, n: math.sqrt((p := sum(s[k] * n[k] for k in s) / sum(n.values())) * (1 - p) / sum(n.values())), "pool all"),
-        (lambda s, n: math.sqrt((p := np.mean(list(s.values()))) * (1 - p) / sum(n.values())), "formula of one benchmark"),
-        (lambda s, n: np.std(list(s.values()), ddof=1) / math.sqrt(len(s)), "no sample of anything"),
-        (lambda s, n: math.sqrt(sum(s[k] / n[k] for k in s)) / len(s), "p(1-p), not p"),
-        (lambda s, n: math.sqrt(sum(variances(s, n))) / 3, "take their number"),
-        (lambda s, n: 0.5, "you say 0.5"),
-        (lambda s, n: [0.1], "one number"),
-    ],
-)  # fmt: skip
-def test_a_wrong_error_of_an_average_is_told_its_mistake(wrong, named):
-    verdict = lesson_07.average_error(wrong)
-    assert verdict.status == "not quite" and named in verdict.message, verdict
-
-
-def test_the_helpers_own_error_of_an_average_solves_the_exercise():
-    assert lesson_07.average_error(designs.average_error).passed

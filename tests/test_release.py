@@ -81,9 +81,8 @@ class Hub:
                 status, headers, data = hub.answer(self.command, path, body)
                 data = data if isinstance(data, bytes) else json.dumps(data).encode()
                 self.send_response(status)
-                for name, value in (
-                    {"Content-Type": "application/json", "Content-Length": len(data)} | headers
-                ).items():
+                kind = {"Content-Type": "application/json", "Content-Length": len(data)}
+                for name, value in (kind | headers).items():
                     self.send_header(name, str(value))
                 self.end_headers()
                 if self.command != "HEAD":
@@ -95,22 +94,19 @@ class Hub:
                 pass
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     def __exit__(self, *_):
         self._server.shutdown()
-        self._thread.join()
         self._server.server_close()
 
 
 def process(tmp_path, hub_url, *command):
     """A fresh interpreter whose hub is at `hub_url`: the address is read when huggingface_hub is imported."""
     own = {"HF_ENDPOINT": hub_url, "HF_TOKEN": "hf_test", "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "0"}
-    own["PYTHONPATH"] = str(Path(publish.__file__).parents[1])
+    own["PYTHONPATH"] = str(Path(publish.__file__).parents[2])
     return subprocess.run(
         [sys.executable, *command], env={**os.environ, **own}, capture_output=True, text=True, timeout=60, cwd=tmp_path
     )
@@ -177,15 +173,11 @@ def test_the_counts_in_the_card_are_those_of_the_rows(finished):
     assert "| dialogues | 6 |" in text and "a-model (5), somebody (1)" in text
 
 
-def test_the_size_in_the_front_matter_is_that_of_the_rows(finished):
+def test_the_size_is_that_of_the_rows_and_a_role_without_a_noun_is_not_counted_as_one(finished):
     rows = finished[1]
     assert front_matter(publish.card(rows))[0]["size_categories"] == "n<1K"
     assert front_matter(publish.card(rows * 200))[0]["size_categories"] == "1K<n<10K"
-
-
-def test_a_role_without_a_noun_is_not_counted_as_one(finished):
-    nameless = {**finished[1][0], "role": {**finished[1][0]["role"], "role_description": "a 007"}}
-    assert "None" not in publish.card([nameless])
+    assert "None" not in publish.card([{**rows[0], "role": {**rows[0]["role"], "role_description": "a 007"}}])
 
 
 # --- the dry run --------------------------------------------------------------------------------
@@ -203,20 +195,15 @@ def test_a_dry_run_writes_the_two_files_and_asks_the_hub_nothing(path, tmp_path,
     assert [json.loads(line) for line in lines] == finished[1]
 
 
-def test_what_is_uploaded_can_be_loaded_with_datasets_row_by_row(path, tmp_path, finished):
+def test_what_is_uploaded_can_be_loaded_with_datasets_and_a_second_dry_run_is_about_the_rows_of_today(path, finished):
     from datasets import load_dataset
 
-    folder = publish.push_to_hub(path, "me/lima-role", dry_run=True, say=lambda *_: None)
-    loaded = load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
-    assert loaded.to_list() == finished[1]
-
-
-def test_a_second_dry_run_tells_of_the_rows_of_today(path, finished):
     said = []
-    publish.push_to_hub(path, "me/lima-role", dry_run=True, say=said.append)
-    path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:3]), encoding="utf-8")
-    publish.push_to_hub(path, "me/lima-role", dry_run=True, say=said.append)
-    assert ["5 rows" in said[0], "3 rows" in said[1]] == [True, True]
+    for n in (5, 3):
+        path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:n]), encoding="utf-8")
+        folder = publish.push_to_hub(path, "me/lima-role", dry_run=True, say=said.append)
+        loaded = load_dataset(str(folder), split="train", cache_dir=str(folder.parent / f"cache{n}"))
+        assert loaded.to_list() == finished[1][:n] and f"{n} rows" in said[-1]
 
 
 def test_a_file_of_your_own_in_hub_is_neither_removed_nor_uploaded(path, tmp_path, here):
@@ -245,21 +232,12 @@ def test_a_name_that_the_hub_would_refuse_is_one_line(path, repo):
     assert not (path.parent / "hub").exists()
 
 
-NO_ROLE = {
-    "no role": {},
-    "a role of null": {"role": None},
-    "an empty role": {"role": {"text": ""}},
-    "text": {"role": "a"},
-}
-
-
-@pytest.mark.parametrize("role", NO_ROLE.values(), ids=NO_ROLE)
+@pytest.mark.parametrize("role", [{}, {"role": None}, {"role": {"text": ""}}, {"role": "a"}])
 def test_a_row_without_a_role_is_named_and_nothing_is_written(path, role):
     lines = path.read_text(encoding="utf-8").splitlines()
     row = {k: v for k, v in json.loads(lines[2]).items() if k != "role"} | role
     path.write_text("\n".join([*lines[:2], json.dumps(row), *lines[3:]]) + "\n", encoding="utf-8")
-    line = refused(path, dry_run=True)
-    assert line == "lima_role.jsonl, line 3: no role; run annotate to the end first"
+    assert refused(path, dry_run=True) == "lima_role.jsonl, line 3: no role; run annotate to the end first"
     assert not (path.parent / "hub").exists()
 
 
@@ -299,63 +277,35 @@ def test_the_hub_receives_the_card_and_the_rows_in_a_private_data_set(path, tmp_
     assert hub.tokens - {None} == {"Bearer hf_test"} and "hf_test" not in done.stdout + done.stderr
 
 
-def test_only_the_option_public_makes_it_public(path, here):
-    with Hub() as hub:
+@pytest.mark.parametrize("private, word", [(True, "private"), (False, "public")])
+def test_only_the_option_public_makes_it_public_and_a_data_set_that_exists_is_updated(path, here, private, word):
+    for exists in (None, word):
+        with Hub(exists=exists) as hub:
+            here(hub)
+            said = []
+            publish.push_to_hub(path, "me/lima-role", private=private, say=said.append)
+        assert hub.created[0]["visibility"] == word and sorted(hub.committed) == ["README.md", "train.jsonl"]
+        assert said == [f"uploaded me/lima-role: 5 rows, 0.0 MB, {'private' if private else 'PUBLIC'}"]
+
+
+LOGIN = "run `hf auth login` with a token that may write, and check the name"
+REFUSED = [
+    ({"exists": "public"}, "me/lima-role exists and is public: make it private in its settings, or take another name"),
+    ({"refuse": (503, {})}, "the hub answers 503: run again later"),
+]
+for at in ("/", "/api/datasets/me/lima-role/commit"):
+    REFUSED += [
+        ({"refuse": (n, {}), "refuse_at": at}, f"the hub refused me/lima-role ({n}): {LOGIN}") for n in (401, 403)
+    ]
+
+
+@pytest.mark.parametrize("trouble, line", [*REFUSED, (None, "could not reach the hub (ConnectError): run again later")])
+def test_a_refused_upload_is_one_line_and_the_files_wait(path, here, trouble, line):
+    with Hub(**(trouble or {})) as hub:
         here(hub)
-        said = []
-        publish.push_to_hub(path, "me/lima-role", private=False, say=said.append)
-    assert hub.created[0]["visibility"] == "public" and said == ["uploaded me/lima-role: 5 rows, 0.0 MB, PUBLIC"]
-
-
-def test_a_data_set_that_exists_and_is_private_is_updated(path, here):
-    with Hub(exists="private") as hub:
-        here(hub)
-        publish.push_to_hub(path, "me/lima-role", say=lambda *_: None)
-    assert sorted(hub.committed) == ["README.md", "train.jsonl"]
-
-
-def test_private_rows_never_go_into_a_data_set_that_is_public_already(path, here):
-    with Hub(exists="public") as hub:
-        here(hub)
-        assert refused(path).startswith("me/lima-role exists and is public: make it private in its settings")
-    assert hub.committed == {}
-
-
-def assert_the_files_wait(path):
+        said = refused(path) if trouble else None
+    assert (said or refused(path)) == f"{line}; the files wait in hub/" and hub.committed == {}
     assert sorted(p.name for p in (path.parent / "hub").iterdir()) == ["README.md", "train.jsonl"]
-
-
-@pytest.mark.parametrize("at", ["/", "/api/datasets/me/lima-role/commit"])
-@pytest.mark.parametrize("status", [401, 403])
-def test_a_token_that_may_not_write_is_one_line_that_says_what_to_do(path, here, status, at):
-    with Hub((status, {}), at) as hub:
-        here(hub)
-        line = refused(path)
-    assert line.startswith(f"the hub refused me/lima-role ({status}): run `hf auth login` with a token that may write")
-    assert line.endswith("the files wait in hub/") and hub.committed == {}
-    assert_the_files_wait(path)
-
-
-def test_a_hub_in_trouble_is_one_line(path, here):
-    with Hub((503, {})) as hub:
-        here(hub)
-        assert refused(path) == "the hub answers 503: run again later; the files wait in hub/"
-    assert_the_files_wait(path)
-
-
-def test_an_unreachable_hub_is_one_line(path, here):
-    with Hub() as hub:
-        pass
-    here(hub)
-    assert refused(path).startswith("could not reach the hub (ConnectError): run again later")
-    assert_the_files_wait(path)
-
-
-def test_a_refused_upload_on_the_command_line_is_one_line_and_exit_code_2(path, tmp_path):
-    with Hub((401, {"X-Error-Message": "Invalid credentials in Authorization header"})) as hub:
-        done = push(tmp_path, hub.url, path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert len(done.stderr.splitlines()) == 1 and "hf auth login" in done.stderr
 
 
 # --- LIMA from the hub --------------------------------------------------------------------------
@@ -380,10 +330,12 @@ def read_lima(tmp_path, url):
     return done.stdout.strip()
 
 
+NOT_YOURS = "Access to dataset GAIR/lima is restricted"
 GATED = {
-    "no licence": (403, {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access to dataset GAIR/lima is restricted"}),
-    "no token": (401, {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access to dataset GAIR/lima is restricted"}),
+    "no licence": (403, {"X-Error-Code": "GatedRepo", "X-Error-Message": NOT_YOURS}),
+    "no token": (401, {"X-Error-Code": "GatedRepo", "X-Error-Message": NOT_YOURS}),
     "hidden": (401, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"}),
+    "a wrong token": (401, {"X-Error-Message": "Invalid credentials in Authorization header"}),
 }
 
 
@@ -391,15 +343,8 @@ GATED = {
 def test_a_gated_lima_is_one_line_with_the_three_steps(tmp_path, refusal):
     with Hub(refusal) as hub:
         line = read_lima(tmp_path, hub.url)
-    assert line.startswith("GAIR/lima is gated: (1) open its page")
+    assert line.startswith("GAIR/lima is gated: (1) open its page") and "SPT_DATA" in line
     assert all(step in line for step in ("accept the licence", "(2) make a read token", "(3) run `hf auth login`"))
-    assert "SPT_DATA" in line
-
-
-def test_a_wrong_token_is_told_as_such_and_not_as_a_network_trouble(tmp_path):
-    with Hub((401, {"X-Error-Message": "Invalid credentials in Authorization header"})) as hub:
-        line = read_lima(tmp_path, hub.url)
-    assert "hf auth login" in line
 
 
 def test_an_unreachable_hub_for_lima_is_one_line(tmp_path):
@@ -465,23 +410,16 @@ def test_a_models_card_states_its_recipe_and_no_path(tuned):
     assert "/srv" not in card
 
 
-def test_a_dry_run_of_a_model_names_its_files_and_asks_the_hub_nothing(tuned, tmp_path):
+def test_a_model_is_uploaded_without_pickles_and_logs_and_a_dry_run_asks_the_hub_nothing(tuned, tmp_path):
+    command = ["-m", "helpers", "push", "--model", str(tuned), "--repo", "me/lima-role"]
     with Hub() as hub:
-        done = process(
-            tmp_path, hub.url, "-m", "helpers", "push", "--model", str(tuned), "--repo", "me/lima-role", "--dry-run"
-        )
-    assert done.returncode == 0, done.stderr
-    assert "4 files" in done.stdout and "model.safetensors" in done.stdout and "private" in done.stdout
-    assert hub.asked == []
-
-
-def test_a_model_is_uploaded_without_pickles_and_logs(tuned, tmp_path):
-    with Hub() as hub:
-        done = process(tmp_path, hub.url, "-m", "helpers", "push", "--model", str(tuned), "--repo", "me/lima-role")
+        dry = process(tmp_path, hub.url, *command, "--dry-run")
+        assert dry.returncode == 0 and hub.asked == [], dry.stderr
+        assert all(fact in dry.stdout for fact in ("4 files", "model.safetensors", "private"))
+        done = process(tmp_path, hub.url, *command)
     assert done.returncode == 0, done.stderr
     assert sorted(hub.committed) == ["README.md", "config.json", "manifest.json", "model.safetensors"]
-    assert hub.committed["model.safetensors"] == b"1234"
-    assert hub.created[0].get("visibility") == "private" or hub.created[0].get("private")
+    assert hub.committed["model.safetensors"] == b"1234" and hub.created[0]["visibility"] == "private"
 
 
 def test_a_folder_without_a_finished_model_is_refused(tuned):

@@ -7,7 +7,6 @@ import pytest
 
 from helpers import annotate, benchmarks, data, paper, roles
 from helpers.chat import journal
-from helpers.data import lima
 
 REPLIES = [record["reply"] for record in journal.read(annotate.PACKAGED_JOURNAL)]
 ROLES = [roles.parse_annotation(reply) or roles.DECLINED for reply in REPLIES]
@@ -15,12 +14,9 @@ WITH_ROLE = [n for n in roles.DESIGNS if n >= 2]
 LETTERED = ("mmlu", "commonsense_qa", "truthful_qa", "openbookqa", "date")
 
 
-def test_there_are_120_annotations_to_try():
-    assert len(REPLIES) == 120
-
-
 @pytest.mark.parametrize("design", WITH_ROLE)
 def test_every_packaged_annotation_is_read_back_from_its_role_prompt(design):
+    assert len(ROLES) == 120
     for role in ROLES:
         assert roles.parse(role.text(design)) == role
 
@@ -74,21 +70,19 @@ def test_strip_takes_the_whole_role_prompt_and_leaves_the_whole_answer(design):
         assert roles.strip(f" {text} The answer is (B).\n") == (text, "The answer is (B).")
 
 
-def test_a_reply_without_a_role_prompt_is_all_answer():
-    answer = "Cells move. [see page 3]"
-    assert roles.strip(f" {answer}\n") == (None, answer)
-    assert roles.strip("") == (None, "")
+ANSWERS = {  # a reply -> what is left of it without its role prompt
+    " Cells move. [see page 3]\n": "Cells move. [see page 3]",
+    "": "",
+    "[This question is a math problem. From now on, I will think like A or B or (C)": "",  # never closed
+    "[This question is a math problem involving [A]. From now on, I will think like a teacher of (C).] B": "B",
+    "[This question is about sums.\nFrom now on, I will think like a teacher.]\n\n(C)": "(C)",
+}
 
 
-def test_a_role_prompt_that_never_closes_leaves_no_answer():
-    text = "[This question is a math problem. From now on, I will think like A or B or (C)"
-    assert roles.strip(text) == (text, "")
-
-
-def test_brackets_inside_a_role_prompt_do_not_leak_its_letters():
-    text = "[This question is a math problem involving [A]. From now on, I will think like a teacher of (C).]"
-    _, answer = roles.strip(text)
-    assert "A" not in answer and "C" not in answer
+@pytest.mark.parametrize("reply", ANSWERS)
+def test_the_answer_is_what_stands_outside_the_role_prompt(reply):
+    role, answer = roles.strip(reply)
+    assert answer == ANSWERS[reply] and (role is not None) == reply.startswith("[This question is")
 
 
 @pytest.mark.parametrize("kind", ["List[int]", "Dict[str, List[int]]", "a [] and [x]"])
@@ -101,11 +95,6 @@ def test_brackets_inside_a_role_prompt_do_not_swallow_the_answer(kind):
     assert benchmarks.get("mmlu").extract(second, rule="declared") == "C"
     cut = prompt.format("an A [B")[:-1]  # and one that never closes
     assert benchmarks.get("mmlu").extract(cut, rule="declared") is None and roles.strip(cut) == (cut, "")
-
-
-def test_a_role_prompt_over_several_lines_is_stripped():
-    text = "[This question is a math problem involving sums.\nFrom now on, I will think like a teacher.]\n\n(C)"
-    assert roles.strip(text)[1] == "(C)"
 
 
 def test_a_reply_cut_anywhere_inside_its_role_prompt_leaves_no_answer():
@@ -147,42 +136,30 @@ Q = "This question is a math problem involving sums."
 R = "To better solve it, I will act as a teacher who counts"
 
 
-@pytest.mark.parametrize(
-    "reply",
-    [f"A: {Q} {R}.", f"{Q} {R}.", f"{Q} {R}", f"  A: {Q}\n\n{R}.\n", f"A:{Q}  {R}."],
-    ids=["as asked", "no A:", "no full stop", "line breaks", "no space after A:"],
-)
-def test_an_annotation_in_form_is_accepted(reply):
-    assert roles.parse_annotation(reply) == roles.Role(Q, "a teacher who counts")
+IN_FORM = {
+    "as asked": f"A: {Q} {R}.",
+    "no A:": f"{Q} {R}.",
+    "no full stop": f"{Q} {R}",
+    "line breaks": f"  A: {Q}\n\n{R}.\n",
+    "no space after A:": f"A:{Q}  {R}.",
+}
+OUT_OF_FORM = {
+    "empty": "",
+    "refusal": "I'm sorry, but I can't help with that.",
+    "no role": Q,
+    "no question": f"{R}.",
+    "chatter": f"Sure! {Q} {R}.",
+    "no joint": f"{Q} I will act as a teacher who counts.",
+    "no article": f"{Q} To better solve it, I will act as teacher.",
+    "the blank form": "This question is a [] problem involving []. To better solve it, I will act as a [] who [].",
+    "no kind": f"This question is about sums. {R}",
+}
 
 
-@pytest.mark.parametrize(
-    "reply",
-    [
-        "",
-        "I'm sorry, but I can't help with that.",
-        Q,
-        f"{R}.",
-        f"Sure! {Q} {R}.",
-        f"{Q} I will act as a teacher who counts.",
-        f"{Q} To better solve it, I will act as teacher.",
-        "This question is a [] problem involving []. To better solve it, I will act as a [] who [].",
-        "This question is about sums. " + R,
-    ],
-    ids=[
-        "empty",
-        "refusal",
-        "no role",
-        "no question",
-        "chatter",
-        "no joint",
-        "no article",
-        "the blank form",
-        "no kind",
-    ],
-)
-def test_an_annotation_out_of_form_is_refused_not_guessed(reply):
-    assert roles.parse_annotation(reply) is None
+@pytest.mark.parametrize("what", [*IN_FORM, *OUT_OF_FORM])
+def test_an_annotation_in_form_is_accepted_and_any_other_refused_not_guessed(what):
+    expected = roles.Role(Q, "a teacher who counts") if what in IN_FORM else None
+    assert roles.parse_annotation((IN_FORM | OUT_OF_FORM)[what]) == expected
 
 
 @pytest.mark.parametrize(
@@ -193,13 +170,10 @@ def test_what_is_no_role_prompt_is_not_parsed(text):
 
 
 def test_a_declined_question_gets_the_ai_assistant_in_the_same_form():
-    assert "AI assistant" in roles.DECLINED.role_description
-    assert roles.DECLINED.text().endswith(
-        "From now on, I will think like an AI assistant who is honest, kind and careful.]"
-    )
+    end = "an AI assistant who is honest, kind and careful"
+    assert roles.DECLINED.text().endswith(f"From now on, I will think like {end}.]")
     assert (
-        roles.parse_annotation(f"{roles.DECLINED_QUESTION} To better solve it, I will act as {roles.DECLINED_ROLE}.")
-        == roles.DECLINED
+        roles.parse_annotation(f"{roles.DECLINED_QUESTION} To better solve it, I will act as {end}.") == roles.DECLINED
     )
 
 
@@ -225,16 +199,13 @@ NOUNS = {
     "a surgeon specialized in knees": "surgeon",
     "two theories": "theory",
     "analysts": "analyst",
+    "": None,
 }
 
 
 @pytest.mark.parametrize("description", NOUNS)
 def test_the_word_cloud_counts_the_head_noun_of(description):
     assert roles.role_noun(description) == NOUNS[description]
-
-
-def test_every_packaged_role_has_a_noun():
-    assert [r for r in ROLES if not roles.role_noun(r.role_description)] == []
 
 
 def test_the_noun_is_a_profession_in_nearly_all_roles_of_lima():
@@ -244,7 +215,7 @@ def test_the_noun_is_a_profession_in_nearly_all_roles_of_lima():
     others += " attorney concierge official astronaut entrepreneur silversmith playwright"
     rows = data.read_jsonl(data.SAMPLES / "lima_roles.jsonl")
     nouns = [roles.role_noun(row["role_description"]) for row in rows]
-    assert len(nouns) == 1030
+    assert len(nouns) == 1030 and all(roles.role_noun(r.role_description) for r in ROLES)
     odd = sorted({noun for noun in nouns if not noun.endswith(endings) and noun not in others.split()})
     assert odd == ["ruby"]  # "a Ruby on Rails developer": the rule cuts at "on", and lesson 05 says that it does
 
@@ -256,12 +227,3 @@ def test_what_became_of_a_role_prompt_is_told_apart():
         assert roles.condition(missing) == "missing"
     for malformed in (good[:-1], good[: len(good) // 2], f"[{ROLES[0].question_description}]"):
         assert roles.condition(malformed) == "malformed"
-
-
-def test_nothing_has_no_noun():
-    assert roles.role_noun("") is None
-
-
-def test_the_first_packaged_question_is_in_its_prompt():
-    first = lima.dialogues("packaged")[0]
-    assert first.question in roles.annotation_prompt(first.question)

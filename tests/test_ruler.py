@@ -51,11 +51,8 @@ def test_an_answer_gets_its_raw_texts_back_and_one_without_a_record_is_left_out(
     answers, _ = scored({"role": (ROLE + " Cells.", " (B)."), "lima": ("Cells.", " (C).")}, ["mmlu", "gsm8k"])
     (tmp_path / "generations" / "lima-seed0" / "gsm8k.jsonl").unlink()
     found = readings.replies(answers, tmp_path)
-    assert found.groupby(["arm", "benchmark"]).size().to_dict() == {
-        ("lima", "mmlu"): 6,
-        ("role", "mmlu"): 6,
-        ("role", "gsm8k"): 6,
-    }
+    sizes = found.groupby(["arm", "benchmark"]).size().to_dict()
+    assert sizes == dict.fromkeys([("lima", "mmlu"), ("role", "mmlu"), ("role", "gsm8k")], 6)
     assert set(found[found.arm == "role"].stage1) == {ROLE + " Cells."} and set(found.stage2) == {" (B).", " (C)."}
     assert list(found.columns) == [*score.ANSWERS, "stage1", "stage2"]
     assert readings.replies(answers, tmp_path / "elsewhere").empty
@@ -96,13 +93,10 @@ def test_the_first_reading_gives_the_scores_of_the_run_and_the_second_the_papers
         assert lines[arm]["stage 2, kojima"] == pytest.approx(part.kojima_correct.mean())
 
 
-def test_a_run_of_one_stage_is_read_from_that_stage():
+def test_a_run_of_one_stage_is_read_from_that_stage_and_without_any_reply_the_table_is_empty():
     record = {"benchmark": "mmlu", "stage1": "The answer is (D).", "stage2": None}
     assert readings.read(record, {}, "stage2", "declared") == "D"
     assert readings.read(record | {"stage2": float("nan")}, {}, "stage2", "declared") == "D"  # as pandas keeps None
-
-
-def test_without_a_reply_that_can_be_read_the_table_is_empty_of_numbers():
     nothing = pd.DataFrame(columns=[*score.ANSWERS, "stage1", "stage2"])
     lines = readings.readings(nothing, {"mmlu": benchmarks.get("mmlu").rows("packaged", 2)})
     assert len(lines) == len(readings.READINGS) and set(lines.replies) == {0}
@@ -164,12 +158,9 @@ def test_the_formula_of_the_lesson_is_the_difference_that_four_in_five_studies_f
     assert (studies.low > 0).mean() == pytest.approx(0.8, abs=0.03)
 
 
-def test_a_study_is_repeated_to_the_digit_and_another_seed_is_another_study():
+def test_a_study_is_repeated_to_the_digit_and_an_impossible_gain_is_refused():
     assert readings.repeat(20, 0.03, 0.3, 50).equals(readings.repeat(20, 0.03, 0.3, 50))
-    assert not readings.repeat(20, 0.03, 0.3, 50, seed=1).equals(readings.repeat(20, 0.03, 0.3, 50))
-
-
-def test_a_gain_larger_than_the_share_on_which_arms_part_is_impossible():
+    assert not readings.repeat(20, 0.03, 0.3, 50).equals(readings.repeat(20, 0.03, 0.3, 50, seed=1))
     with pytest.raises(ValueError, match="must part on at least so many questions"):
         readings.repeat(20, 0.3, 0.1)
 
@@ -177,10 +168,8 @@ def test_a_gain_larger_than_the_share_on_which_arms_part_is_impossible():
 def test_the_picture_colours_the_studies_that_found_something_and_only_those():
     studies = pd.concat([readings.repeat(n, 0.03, 0.3, 60) for n in (20, 2000)], ignore_index=True)
     figure = plots.repetitions(studies, 0.03)
-    assert [axis.get_title(loc="left") or axis.get_title() for axis in figure.axes] == [
-        "20 questions",
-        "2,000 questions",
-    ]
+    titles = [axis.get_title(loc="left") or axis.get_title() for axis in figure.axes]
+    assert titles == ["20 questions", "2,000 questions"]
     orange = to_rgba(plots.COLOURS["role"])
     for axis, n in zip(figure.axes, (20, 2000)):
         part = studies[studies.n == n]

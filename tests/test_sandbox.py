@@ -84,8 +84,8 @@ def score(body, timeout=2.0, tests=TESTS):
     return sandbox.run(body + tests, timeout=timeout, memory_mb=128)
 
 
-# Each program carries out its attack and, where the attack comes back, answers right when it
-# succeeded. So "failed" means that the attack failed, not that the program forgot to answer.
+# Each program carries out its attack and, where the attack comes back, answers right when it succeeded (by the
+# honest function at the end). So "failed" means that the attack failed, not that the program forgot to answer.
 HOSTILE = {
     "endless loop": "while True: pass",
     "endless loop inside the call": "def plus_one(n):\n    while True: pass",
@@ -100,18 +100,15 @@ while True: os.fork()
 """,
     "threads": """
 import threading, time
-threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
-def plus_one(n): return n + 1""",
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()""",
     "leaves a daemon": """
 import os, time
 if os.fork() == 0:
     os.setsid()
-    while True: time.sleep(1)
-def plus_one(n): return n + 1""",
+    while True: time.sleep(1)""",
     "starts a program": """
 import subprocess
-subprocess.run(["/usr/bin/env"], check=True)
-def plus_one(n): return n + 1""",
+subprocess.run(["/usr/bin/env"], check=True)""",
     "memory bomb": "hoard = []\nwhile True: hoard.append(bytearray(10**7))",
     "memory bomb inside the call": "def plus_one(n): return [0] * 10**10",
     "huge output": "import os\nwhile True: os.write(1, b'x' * 10**6)",
@@ -119,64 +116,51 @@ def plus_one(n): return n + 1""",
     "fills the disk with one file": """
 import os
 with open('/tmp/big', 'wb') as file:
-    for _ in range(64): file.write(bytes(10**6))
-def plus_one(n): return n + 1""",
+    for _ in range(64): file.write(bytes(10**6))""",
     "fills the disk with many files": """
 for i in range(64):
-    with open(f'/tmp/{i}', 'wb') as file: file.write(bytes(10**6))
-def plus_one(n): return n + 1""",
+    with open(f'/tmp/{i}', 'wb') as file: file.write(bytes(10**6))""",
     "writes outside its folder": """
 import os
 written = 0
 for folder in ('/', '/usr', '/usr/bin', '/dev', '/etc', os.path.dirname(os.__file__), '/root', '/home'):
     try: open(folder + '/evil', 'w'); written += 1
     except OSError: pass
-assert written
-def plus_one(n): return n + 1""",
+assert written""",
     "opens a socket": """
 import socket
-socket.create_connection(("127.0.0.1", PORT), timeout=1).send(b"hello")
-def plus_one(n): return n + 1""",
+socket.create_connection(("127.0.0.1", PORT), timeout=1).send(b"hello")""",
     "asks for a name on the net": """
 import socket
-socket.getaddrinfo("pypi.org", 443)
-def plus_one(n): return n + 1""",
+socket.getaddrinfo("pypi.org", 443)""",
     "reads an API key": """
 import os
-key = os.environ['OPENAI_API_KEY']
-def plus_one(n): return n + 1""",
+key = os.environ['OPENAI_API_KEY']""",
     "finds any environment": """
 import os
-assert set(os.environ) - {'LC_CTYPE', 'PWD'}
-def plus_one(n): return n + 1""",
+assert set(os.environ) - {'LC_CTYPE', 'PWD'}""",
     "reads ~/.ssh": """
 from pathlib import Path
-key = Path(HOME, '.ssh', 'id_ed25519').read_text()
-def plus_one(n): return n + 1""",
+key = Path(HOME, '.ssh', 'id_ed25519').read_text()""",
     "finds any home folder": """
 import os
-assert os.listdir('/home') if os.path.exists('/home') else os.path.exists('/root/.bashrc')
-def plus_one(n): return n + 1""",
+assert os.listdir('/home') if os.path.exists('/home') else os.path.exists('/root/.bashrc')""",
     "deletes the home folder": """
 import shutil
-shutil.rmtree(HOME)
-def plus_one(n): return n + 1""",
+shutil.rmtree(HOME)""",
     "sees other processes": """
 import os
-assert os.listdir('/proc')
-def plus_one(n): return n + 1""",
+assert os.listdir('/proc')""",
     "kills its parent": "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\nwhile True: pass",
     "kills everything": "import os, signal\nos.kill(-1, signal.SIGKILL)\nos.kill(PYTEST, signal.SIGKILL)",
     "looks into the checker": """
 import ctypes, os
 libc = ctypes.CDLL(None, use_errno=True)
-assert libc.ptrace(16, os.getppid(), 0, 0) == 0  # ATTACH
-def plus_one(n): return n + 1""",
+assert libc.ptrace(16, os.getppid(), 0, 0) == 0  # ATTACH""",
     "mounts": """
 import ctypes
-assert ctypes.CDLL(None).mount(b'tmpfs', b'/tmp', b'tmpfs', 0, None) == 0
-def plus_one(n): return n + 1""",
-    "becomes root": "import os\nos.setuid(1)\nos.chroot('/tmp')\ndef plus_one(n): return n + 1",
+assert ctypes.CDLL(None).mount(b'tmpfs', b'/tmp', b'tmpfs', 0, None) == 0""",
+    "becomes root": "import os\nos.setuid(1)\nos.chroot('/tmp')",
     "exits 0 early": "import sys\nsys.exit(0)",
     "exits 0 early, hard": "import os\nos._exit(0)",
     "exits 0 inside the call": "import os\ndef plus_one(n): os._exit(0)",
@@ -236,13 +220,14 @@ while frame:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_program_fails_harms_nothing_and_the_next_honest_one_passes(name, isolation, home, server):
-    body = f"HOME, PYTEST, PORT = {home!r}, {os.getpid()}, {server.server_port}\n{HOSTILE[name]}\n"
+    honest = "" if "def plus_one" in HOSTILE[name] else HONEST.removesuffix(TESTS)
+    body = f"HOME, PYTEST, PORT = {home!r}, {os.getpid()}, {server.server_port}\n{HOSTILE[name]}\n{honest}"
     start = time.monotonic()
     outcome = score(body, timeout=1.0)
     assert not outcome.passed and outcome.reason != "passed"
     assert len(outcome.reason) < 80 and "\n" not in outcome.reason and CANARY not in outcome.reason
     assert time.monotonic() - start < 5, "the program outlived its time"
-    assert score("def plus_one(n):\n    return n + 1\n") == sandbox.Outcome(True, "passed")
+    assert score(HONEST.removesuffix(TESTS)) == sandbox.Outcome(True, "passed")
     # `home` and `server` now assert that nobody touched them
 
 
@@ -326,17 +311,16 @@ def test_the_reason_says_in_one_line_what_went_wrong(body, reason, isolation):
 @pytest.mark.parametrize(
     "body",
     [
-        "def plus_one(n):\n    print('thinking ...' * 10000)\n    return n + 1\n",
-        "import tempfile\ndef plus_one(n):\n    f = tempfile.TemporaryFile()\n    f.write(b'x' * 10**6)\n"
-        "    return n + 1\n",
-        "from dataclasses import dataclass\n@dataclass\nclass P:\n    n: 'int'\ndef plus_one(n):\n"
-        "    return P(n).n + 1\n",
-        "import math, re, collections, itertools, hashlib, decimal, typing\n"
-        "def check(c): return 1\ndef plus_one(n):\n    return n + 1\n",
+        "print('thinking ...' * 10000)",
+        "import tempfile\nf = tempfile.TemporaryFile()\nf.write(b'x' * 10**6)",
+        "from dataclasses import dataclass\n@dataclass\nclass P:\n    n: 'int'\nassert P(1).n == 1",
+        "import math, re, collections, itertools, hashlib, decimal, typing\ndef check(c): return 1",
     ],
 )
 def test_an_honest_program_passes(body, isolation):
-    assert score(body) == sandbox.Outcome(True, "passed")
+    indented = body.replace("\n", "\n    ")
+    for program in (f"{body}\n{HONEST}", f"def plus_one(n):\n    {indented}\n    return n + 1\n{TESTS}"):
+        assert sandbox.run(program, timeout=2.0, memory_mb=128) == sandbox.Outcome(True, "passed")
 
 
 def test_a_counter_counts_as_the_dict_it_equals(isolation):
@@ -448,8 +432,8 @@ def test_unsandboxed_gives_up_no_isolation_that_works(isolation, capsys, monkeyp
     told, _ = capsys.readouterr().err.splitlines()
     assert told == f"--unsandboxed changes nothing here: candidates run under {isolation}"
     assert sandbox.SAID not in os.environ
-    steals = f"{HOSTILE['reads ~/.ssh']}\n{TESTS}"
-    assert not sandbox.run(f"HOME = {home!r}\n{steals}", timeout=1.0, unsandboxed=True).passed
+    steals = f"HOME = {home!r}\n{HOSTILE['reads ~/.ssh']}\n{HONEST}"
+    assert not sandbox.run(steals, timeout=1.0, unsandboxed=True).passed
 
 
 def test_a_candidate_run_bare_is_not_told_so_and_starts_in_an_empty_temporary_folder(no_sandbox, monkeypatch):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import binomtest, norm, t
+from scipy.stats import binomtest, norm, ttest_1samp
 
 Answers = ArrayLike | Mapping[str, ArrayLike]
 CHUNK = 500_000  # question draws held in memory at a time
@@ -27,13 +27,6 @@ class Interval(NamedTuple):
     estimate: float
     low: float
     high: float
-
-
-class PairedT(NamedTuple):
-    estimate: float
-    low: float
-    high: float
-    p: float
 
 
 class SignTest(NamedTuple):
@@ -92,7 +85,7 @@ def paired(a: Answers, b: Answers, level: float = 0.95, draws: int = 10_000, see
 
     This is Owen's pigeonhole bootstrap (Ann. Appl. Stat. 1, 2007). No bootstrap of a seeds x questions table has exactly
     the right spread (McCullagh, Bernoulli 6, 2000); this one errs to the wide side (Owen and Eckles, arXiv 1106.2125)
-    unless few seeds vary much. How often a 95 % interval held the truth in simulations, in percent (COVERAGE in
+    unless few seeds vary much. How often a 95 % interval held the truth in simulations, in percent (simulated again in
     tests/test_stats.py; "sd" is how far the true difference moves from one pair of runs to the next):
 
              n = 164               n = 817               n = 2,290
@@ -106,31 +99,6 @@ def paired(a: Answers, b: Answers, level: float = 0.95, draws: int = 10_000, see
     Raises ValueError for arms of different shape, nothing to compare, or a missing answer (NaN).
     """
     return _bootstrap(_strata(a, b, clusters), level, draws, seed)
-
-
-def paired_t(a: Answers, b: Answers, level: float = 0.95) -> PairedT:
-    """Paired t test over seeds: each seed gives one difference (Student 1908); seeds - 1 degrees of freedom.
-
-    It speaks of *these* questions answered by new training runs, so it is no substitute for `paired`: if all runs
-    trip over the same questions, its interval covers the difference on new questions in only 58 % of simulations
-    (8 seeds, n = 164). With four seeds it needs |t| > 3.18, with two 12.7. Seeds that all differ by exactly the same give
-    p = 0 (or 1, if that is nothing): with few questions a coincidence. ValueError for fewer than two seeds.
-    """
-    return _t_over_seeds(_by_seed(_strata(a, b, None)), level)
-
-
-def mcnemar(a: ArrayLike, b: ArrayLike) -> SignTest:
-    """Exact McNemar test of two models, 0/1 answers of one seed each (McNemar, Psychometrika 12, 1947).
-
-    A sign test over the questions that exactly one model gets right (`up`: only b is). It speaks of these two models on
-    new questions, never of another training run; ValueError for several seeds.
-    """
-    difference = _difference(a, b)
-    if len(difference) > 1:
-        raise ValueError(f"mcnemar compares two models, found {len(difference)} seeds: give one row of each arm")
-    if not np.isin([a, b], (0, 1)).all():
-        raise ValueError("mcnemar counts right and wrong: every answer must be 0 or 1")
-    return sign_test(difference[0])
 
 
 def sign_test(differences: Sequence[float]) -> SignTest:
@@ -156,20 +124,12 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
     return np.minimum(steps, 1)[np.argsort(order)]
 
 
-def disagreement(a: float, b: float, correlation: float = 0.5) -> float:
-    """Expected share of questions that exactly one of two models gets right, from their accuracies a and b.
-
-    `correlation` is Pearson's, between the 0/1 answers of the two models over questions; 0 is two separate samples.
-    """
-    return a * (1 - a) + b * (1 - b) - 2 * correlation * math.sqrt(a * (1 - a) * b * (1 - b)) + (a - b) ** 2
-
-
 def detectable(n: int, disagree: float, power: float = 0.8, level: float = 0.95) -> float:
     """Smallest true difference that n questions show with this power, by a two-sided paired test of two models.
 
     (z_{1-alpha/2} + z_power) sqrt(disagree / n): the sample size formula of Miller, "Adding Error Bars to Evals" (arXiv
     2411.00640), with the variance of one question's difference at its largest: `disagree`, the share of questions that
-    exactly one model gets right (from a pilot run, or `disagreement`). Seeds that vary need more. At most 1.
+    exactly one model gets right (from a pilot run). Seeds that vary need more. At most 1.
     """
     if n < 1 or not 0 <= disagree <= 1 or not 0 < power < 1 or not 0 < level < 1:
         raise ValueError(f"need n >= 1 and shares in 0..1, found n={n}, {disagree=}, {power=}, {level=}")
@@ -208,10 +168,10 @@ def verdict(
     if len(runs) < 2:
         doubts.append("one seed only: another training run may turn the difference")
     else:
-        over_seeds = _t_over_seeds(runs, level)
-        p = f"p = {over_seeds.p:.3f}" if over_seeds.p >= 0.001 else "p < 0.001"
+        low_t, high_t, p_t = _t_over_seeds(runs, level)
+        p = f"p = {p_t:.3f}" if p_t >= 0.001 else "p < 0.001"
         said += f", seeds {', '.join(map(_points, runs))} (paired t: {p})"
-        if over_seeds.low <= 0 <= over_seeds.high:
+        if low_t <= 0 <= high_t:
             doubts.append(f"{len(runs)} seeds that differ so much do not settle it")
     if doubts:
         return Verdict("cannot say", f"{'; '.join(doubts)} ({said})", difference)
@@ -294,15 +254,12 @@ def _times_drawn(rng: np.random.Generator, count: np.ndarray, draws: int) -> np.
     return np.bincount(picks.ravel(), minlength=draws * kinds).reshape(draws, kinds).astype(float)
 
 
-def _t_over_seeds(runs: np.ndarray, level: float) -> PairedT:
-    if len(runs) < 2:
-        raise ValueError("paired_t needs two seeds or more: one run shows no spread")
-    mean, df = float(runs.mean()), len(runs) - 1
+def _t_over_seeds(runs: np.ndarray, level: float) -> tuple[float, float, float]:
+    """(low, high, p) of the differences of two seeds or more by Student's t, which is undefined where all are the same."""
     if np.ptp(runs) < 1e-12:
-        return PairedT(mean, mean, mean, 0.0 if abs(mean) > 1e-12 else 1.0)
-    se = float(runs.std(ddof=1)) / math.sqrt(len(runs))
-    half = float(t.ppf((1 + level) / 2, df)) * se
-    return PairedT(mean, mean - half, mean + half, float(2 * t.sf(abs(mean) / se, df)))
+        return float(runs.mean()), float(runs.mean()), float(abs(runs.mean()) <= 1e-12)
+    test = ttest_1samp(runs, 0)
+    return *map(float, test.confidence_interval(level)), float(test.pvalue)
 
 
 def _deviations(power: float, level: float) -> float:

@@ -25,6 +25,7 @@ from ..data import lima
 from ..errors import UserError
 from ..profiles import Profile
 from ..stats import Interval, share_of_questions
+from .domains import one_seed, unread
 
 if TYPE_CHECKING:
     from ..run import Run
@@ -221,9 +222,7 @@ def cannot_say(answers: pd.DataFrame) -> list[str]:
     """What these answers cannot show, a sentence each, to be read before any of their numbers."""
     if answers.empty:
         return ["no design was run: there is nothing of ours to put beside the paper's"]
-    found, ours = [], table(answers).query("n > 0")
-    if answers.seed.nunique() == 1:
-        found.append("one seed: the intervals below are about other questions, none about another training run")
+    found, ours = one_seed(answers), table(answers).query("n > 0")
     if ours.seeds.nunique() > 1:
         found.append("the designs have different numbers of seeds: those with fewer are known less well")
     if "0" not in ours.index:
@@ -235,13 +234,8 @@ def cannot_say(answers: pd.DataFrame) -> list[str]:
     taught = ours.drop(index="0", errors="ignore")
     if len(taught) and not taught.formed.any():
         found.append("not one well-formed role prompt: no wording was learned, so none can be compared; train longer")
-    for design, unread in answers.prediction.isna().groupby(answers.design, sort=False).mean().items():
-        if unread == 1:
-            found.append(
-                f"no reply of design {design} could be read: its 0 % are about the form of answers, not about knowledge"
-            )
-        elif unread >= 0.2:
-            found.append(f"{unread:.0%} of the replies of design {design} could not be read and count as wrong")
+    for design, part in answers.groupby("design", sort=False):
+        found += unread(part, f"design {design}")
     gain = max(multi for multi, _ in paper.TABLE3.values()) - paper.TABLE3[0][0]
     widest = 50 * (ours.multi_high - ours.multi_low).max()
     if widest > gain:

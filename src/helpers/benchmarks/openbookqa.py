@@ -1,4 +1,12 @@
-"""OpenBookQA (Mihaylov et al., 2018), test split: four options, no book given."""
+"""OpenBookQA (Mihaylov et al., 2018), test split: four options, no book given.
+
+>>> row = {"question_stem": "What melts an ice cube fastest?", "answerKey": "D",
+...        "choices": {"label": list("ABCD"), "text": ["a fridge", "a cellar", "snow", "a hot pan"]}}
+>>> question(row)
+'What melts an ice cube fastest? (A) a fridge (B) a cellar (C) snow (D) a hot pan'
+>>> gold(row), extract("Heat melts ice, therefore (D) a hot pan.")
+('D', 'D')
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,14 @@
-"""StrategyQA (Geva et al., 2021) in BIG-bench's copy: yes or no, by steps that the question does not name."""
+"""StrategyQA (Geva et al., 2021) in BIG-bench's copy: yes or no, by steps that the question does not name.
+
+>>> row = {"input": "Could a snail cross a football pitch within a minute?", "target_scores": {"Yes": 0, "No": 1}}
+>>> question(row), gold(row)
+('Could a snail cross a football pitch within a minute?', 'no')
+>>> extract(" No. A snail needs hours for a hundred metres.")
+'no'
+>>> reply = "Some would say yes, but a snail is slow. So the answer is no."
+>>> extract(reply), extract(reply, rule="declared")  # the first one said, the one declared
+('yes', 'no')
+"""
 
 from __future__ import annotations
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -63,6 +65,24 @@ def solved(value: Any) -> Any:
     if value is None or value is ...:
         raise NotImplementedError
     return value
+
+
+def numbers(value: Any, n: int = 1) -> tuple[float, ...]:
+    """`value` as n floats (a list, tuple or array of them; n = 1: a number), or () if it is something else."""
+    try:
+        found = tuple(float(x) for x in ((value,) if n == 1 else value))
+    except (TypeError, ValueError):
+        return ()
+    return found if len(found) == n else ()
+
+
+def close(mine: Any, right: Any, tolerance: float = 1e-6) -> bool:
+    """Whether numbers, or lists, tuples and arrays of them, are equal up to rounding, also that of numpy's float32."""
+    try:
+        mine, right = np.asarray(mine, float), np.asarray(right, float)
+    except (TypeError, ValueError):
+        return False
+    return mine.shape == right.shape and bool(np.allclose(mine, right, rtol=tolerance, atol=tolerance))
 
 
 from . import lesson_00, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06, lesson_07, lesson_08  # noqa: E402

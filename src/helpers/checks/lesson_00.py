@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import isclose
+from numbers import Real
 
 from .. import chat
-from . import check, expect, solved
+from . import check, close, expect, solved
 
 _QUESTION = [{"role": "user", "content": "Can brain cells move?"}]
 _TURNS = [
@@ -59,7 +59,7 @@ def minutes(my_minutes: Callable[..., float]) -> str:
     """Compare with the sum of reading and writing time on a case where every usual slip has a value of its own."""
     questions, arms, read, write, reading, writing = case = (200, 3, 90, 60, 450.0, 30.0)
     mine = solved(my_minutes(*case))
-    expect(isinstance(mine, (int, float)), f"Minutes are one number, yours is a {type(mine).__name__}")
+    expect(isinstance(mine, Real), f"Minutes are one number, yours is a {type(mine).__name__}")
     asked = questions * arms
     to_read, to_write, both = read / reading, write / writing, read + write  # seconds, seconds, tokens
     each = to_read + to_write
@@ -83,15 +83,15 @@ def minutes(my_minutes: Callable[..., float]) -> str:
         ),
     )
     for value, message in slips:
-        expect(not isclose(mine, value, rel_tol=1e-6), message)
+        expect(not close(mine, value), message)
     right = asked * each / 60
     expect(
-        isclose(mine, right, rel_tol=0.01),
+        close(mine, right, 0.01),
         f"{questions} questions in {arms} arms take {right:.1f} minutes, you say {mine:.1f}",
     )
     again = my_minutes(10, 1, 100, 100, 100.0, 50.0)
     expect(
-        isclose(again, 0.5, rel_tol=0.01),
+        close(again, 0.5, 0.01),
         f"10 questions of 1 + 2 seconds in one arm take 0.5 minutes, you say {again:.2f}",
     )
     return "seconds to read plus seconds to write, for every question in every arm, over 60"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
+
+import numpy as np
 
 from .. import paper, roles
 from ..chat.retry import worth_asking_again
@@ -110,7 +113,7 @@ def retry(my_retry: Callable[[int | None, str | None], bool]) -> str:
     solved(my_retry(429, "rate_limit_exceeded"))
     for status, code, what in _RETRIES:
         mine, right = my_retry(status, code), worth_asking_again(status, code)
-        expect(isinstance(mine, bool), f"Return True or False; for status {status} yours is {mine!r}")
+        expect(isinstance(mine, (bool, np.bool_)), f"Return True or False; for status {status} yours is {mine!r}")
         expect(mine == right, f"For status {status}, code {code!r} you say {mine}: {what}")
     return f"{len(_RETRIES)} errors judged as worth_asking_again does"
 
@@ -120,7 +123,7 @@ def bill(my_bill: Callable[[list[str], tuple[float, float]], float]) -> str:
     """Compare with the estimate of `annotate.plan`, on prompts whose price can be told in the head."""
     prompts, price = ["x" * 4000] * 250, (2.0, 10.0)  # 250,000 tokens to read, 11,250 to write: 0.50 + 0.1125 USD
     mine, right = solved(my_bill(prompts, price)), 0.6125
-    expect(isinstance(mine, (int, float)), f"A bill is one number, yours is a {type(mine).__name__}")
+    expect(isinstance(mine, Real), f"A bill is one number, yours is a {type(mine).__name__}")
     mistakes = {
         right * 1e6: "Your bill is a million times too high: the prices are per million tokens",
         right * 1e3: "Your bill is a thousand times too high: the prices are per million tokens, not per thousand",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
+from numbers import Integral
 from types import SimpleNamespace
 from typing import Any
 
 from .. import finetune
-from . import check, expect, solved
+from . import check, close, expect, solved
 
 EOS = 2
 IGNORED = finetune.IGNORED
@@ -44,79 +44,100 @@ def _name_mask_mistake(given: list[Any], pieces: list[tuple[list[int], bool]]) -
     right = expected_labels(pieces, EOS)
     if given == right:
         return
-    ids = [x for piece, trained in pieces for x in ([*piece, EOS] if trained else piece)]
-    answers = [k for k, (_, trained) in enumerate(pieces) if trained]
-    without_end = [x for piece, trained in pieces for x in (piece if trained else [IGNORED] * len(piece))]
-    end_ignored = [x for p, trained in pieces for x in ([*p, IGNORED] if trained else [IGNORED] * len(p))]
-    end_everywhere = [x for p, trained in pieces for x in ([*p, EOS] if trained else [IGNORED] * len(p) + [EOS])]
-    end_once = [*without_end, EOS]
-
-    def only(kept: int) -> list[int]:
-        """The labels if the kept piece alone were trained on, at the full length."""
-        rows = [([*p, EOS] if t else p) for p, t in pieces]
-        return [x if k == kept else IGNORED for k, row in enumerate(rows) for x in row]
-
     expect(
-        all(isinstance(x, int) for x in given),
+        all(isinstance(x, Integral) for x in given),
         "A label is one whole number for each token; you return a list of something else. Did you `append` a list "
         "where you wanted to `extend` by it?",
     )
-    expect(
-        given != ids and given != [x for piece, _ in pieces for x in piece],
-        "Your mask also trains on the system line and the user's question: a piece that is not trained needs "
-        f"{IGNORED} for each of its tokens. Did you forget to look at the second half of the pair?",
-    )
-    expect(
-        given != [IGNORED if x != IGNORED else i for x, i in zip(right, ids)],
-        "Your mask is inside out: it trains on the question and ignores the answer.",
-    )
-    expect(
-        given != [0 if x == IGNORED else x for x in right],
-        f"You mark ignored tokens with 0, but 0 is the id of a real token and would be learnt. The value that "
-        f"cross_entropy skips is {IGNORED}.",
-    )
-    expect(
-        given not in ([x for x in right if x != IGNORED], [x for x in without_end if x != IGNORED]),
-        f"You leave out the tokens that are not trained. They must stay as {IGNORED}: the model reads them, and each "
-        "label has to stand at the place of its token.",
-    )
-    expect(
-        given != without_end,
-        "Your labels forget the end token: one `eos_id` follows each trained piece. Without it the labels are shorter "
-        "than the ids, and the model never learns to stop.",
-    )
-    expect(
-        given != end_ignored,
-        f"The end token has its place, but you label it {IGNORED}: the model reads it and never learns to write it, so "
-        "its answers run on to the length limit.",
-    )
-    expect(
-        given != end_everywhere,
-        "You put an end token behind the user's turn too: only the assistant ends with one, after each trained piece.",
-    )
-    if len(answers) > 1:
-        expect(
-            given != end_once,
-            "Your end token comes once, at the end of the dialogue: every assistant turn needs its own.",
-        )
-        expect(
-            given not in (right[: len(expected_labels(pieces[: answers[0] + 1], EOS))], only(answers[0])),
-            "Your mask loses the second turn: only the first answer is trained on. Did you return inside the loop, or "
-            "look for the first answer only?",
-        )
-        expect(
-            given != only(answers[-1]),
-            "Your mask trains on the last answer only: in a dialogue of several turns each assistant turn is trained.",
-        )
-    shifted = (right[1:], [*right[1:], IGNORED], [*right[1:], EOS], [IGNORED, *right[:-1]])
-    expect(
-        given not in shifted,
-        "Your labels are shifted by one: label i belongs to token i. The model shifts them itself when it computes "
-        "the loss; shifted by you as well, it would learn to leave a token out or to say one twice.",
-    )
+    for message, *mistaken in _mask_mistakes(pieces):
+        expect(given not in mistaken, message)
     expect(len(given) == len(right), f"One row has {len(right)} tokens (end tokens included) but {len(given)} labels.")
+    ids = [x for piece, trained in pieces for x in (_with_end(piece) if trained else piece)]
     wrong = next(k for k, (a, b) in enumerate(zip(given, right)) if a != b)
     expect(False, f"Label {wrong} is {given[wrong]} and should be {right[wrong]} (token id {ids[wrong]}).")
+
+
+def _with_end(ids: list[int]) -> list[int]:
+    return [*ids, EOS]
+
+
+def _ignored(ids: list[int]) -> list[int]:
+    return [IGNORED] * len(ids)
+
+
+def _mask_mistakes(pieces: list[tuple[list[int], bool]]) -> list[tuple[str, *tuple[list[int], ...]]]:
+    """What to say of each usual mistake, and the labels that it gives for these pieces; the first that fits is said."""
+
+    def by_piece(not_trained: Callable, trained: Callable) -> list[int]:
+        """The labels of a mistake that makes this of a piece which is not trained, and that of one which is."""
+        return [x for ids, is_trained in pieces for x in (trained if is_trained else not_trained)(ids)]
+
+    def only(kept: int) -> list[int]:
+        """The labels where one piece alone is trained, at the full length."""
+        rows = [_with_end(ids) if trained else ids for ids, trained in pieces]
+        return [x for k, row in enumerate(rows) for x in (row if k == kept else _ignored(row))]
+
+    right, answers = expected_labels(pieces, EOS), [k for k, (_, trained) in enumerate(pieces) if trained]
+    no_end = by_piece(_ignored, list)
+    return [
+        (
+            "Your mask also trains on the system line and the user's question: a piece that is not trained needs "
+            f"{IGNORED} for each of its tokens. Did you forget to look at the second half of the pair?",
+            by_piece(list, _with_end),
+            by_piece(list, list),
+        ),
+        (
+            "Your mask is inside out: it trains on the question and ignores the answer.",
+            by_piece(list, lambda ids: _ignored(_with_end(ids))),
+        ),
+        (
+            "You mark ignored tokens with 0, but 0 is the id of a real token and would be learnt. The value that "
+            f"cross_entropy skips is {IGNORED}.",
+            by_piece(lambda ids: [0] * len(ids), _with_end),
+        ),
+        (
+            f"You leave out the tokens that are not trained. They must stay as {IGNORED}: the model reads them, and each "
+            "label has to stand at the place of its token.",
+            by_piece(lambda ids: [], _with_end),
+            by_piece(lambda ids: [], list),
+        ),
+        (
+            "Your labels forget the end token: one `eos_id` follows each trained piece. Without it the labels are shorter "
+            "than the ids, and the model never learns to stop.",
+            no_end,
+        ),
+        (
+            f"The end token has its place, but you label it {IGNORED}: the model reads it and never learns to write it, so "
+            "its answers run on to the length limit.",
+            by_piece(_ignored, lambda ids: [*ids, IGNORED]),
+        ),
+        (
+            "You put an end token behind the user's turn too: only the assistant ends with one, after each trained piece.",
+            by_piece(lambda ids: [*_ignored(ids), EOS], _with_end),
+        ),
+        (
+            "Your end token comes once, at the end of the dialogue: every assistant turn needs its own.",
+            [*no_end, EOS],
+        ),
+        (
+            "Your mask loses the second turn: only the first answer is trained on. Did you return inside the loop, or "
+            "look for the first answer only?",
+            expected_labels(pieces[: answers[0] + 1], EOS),
+            only(answers[0]),
+        ),
+        (
+            "Your mask trains on the last answer only: in a dialogue of several turns each assistant turn is trained.",
+            only(answers[-1]),
+        ),
+        (
+            "Your labels are shifted by one: label i belongs to token i. The model shifts them itself when it computes "
+            "the loss; shifted by you as well, it would learn to leave a token out or to say one twice.",
+            right[1:],
+            [*right[1:], IGNORED],
+            [*right[1:], EOS],
+            [IGNORED, *right[:-1]],
+        ),
+    ]
 
 
 def _same_as_helpers(my_labels: Callable) -> None:
@@ -166,7 +187,7 @@ def ramp(my_ramp: Callable[[int, float], Any]) -> str:
     )
     expect(len(single) == 1, f"One layer needs one value; you return {len(single)}.")
     expect(
-        math.isclose(single[0], 0.25),
+        close(single[0], 0.25),
         f"With one layer you return {single[0]}: that layer is the last one too, so it gets `last`.",
     )
     return "0 in the first layer, `last` in the last, a straight line between; the same as finetune.dropout_ramp."
@@ -175,34 +196,34 @@ def ramp(my_ramp: Callable[[int, float], Any]) -> str:
 def _name_ramp_mistake(given: list[float], layers: int, last: float) -> None:
     right = finetune.dropout_ramp(layers, last)
 
-    def same(other: list[float]) -> bool:
-        return len(given) == len(other) and all(math.isclose(a, b, abs_tol=1e-9) for a, b in zip(given, other))
-
     expect(
         len(given) == layers,
         f"{layers} layers need {layers} values, one each; you return {len(given)}. Does your range end one off?",
     )
     expect(
-        not same([last * i / layers for i in range(layers)]),
+        not close(given, [last * i / layers for i in range(layers)]),
         f"Your ramp ends at {given[-1]:.4g}, not at {last}: from the first layer to the last there are layers - 1 "
         "steps, not `layers` of them.",
     )
     expect(
-        not same([last * (i + 1) / layers for i in range(layers)]),
+        not close(given, [last * (i + 1) / layers for i in range(layers)]),
         f"Your ramp starts at {given[0]:.4g}: the first layer has no dropout at all. Count the layers from 0, and "
         "divide by the number of steps between them.",
     )
     expect(
-        not same(right[::-1]),
+        not close(given, right[::-1]),
         "Your ramp falls: the bottom layer, the first of the list, has 0 and the top layer `last`.",
     )
     expect(
-        not same([last] * layers),
+        not close(given, [last] * layers),
         "All your layers have the same p: that is what the config's single value gives; the paper's rises.",
     )
-    expect(math.isclose(given[0], 0.0, abs_tol=1e-9), f"Your ramp starts at {given[0]:.4g}; the first layer has p = 0.")
-    expect(math.isclose(given[-1], last), f"Your ramp ends at {given[-1]:.4g}; the last layer has p = {last}.")
-    expect(same(right), "Both ends are right, but the line between them is not straight: every step is equally large.")
+    expect(close(given[0], 0.0), f"Your ramp starts at {given[0]:.4g}; the first layer has p = 0.")
+    expect(close(given[-1], last), f"Your ramp ends at {given[-1]:.4g}; the last layer has p = {last}.")
+    expect(
+        close(given, right),
+        "Both ends are right, but the line between them is not straight: every step is equally large.",
+    )
 
 
 @check
@@ -222,14 +243,16 @@ def accumulation(my_accumulation: Callable[[int, int, int], Any]) -> str:
             f"{call} gives {given}: more devices need fewer steps, so divide by their number.",
         )
         expect(given == right, f"{call} gives {given}; {right} x {per_device} x {devices} is {batch}.")
-        expect(isinstance(given, int), f"{call} gives {given!r}: SFTConfig wants a whole number; use // and not /.")
+        expect(
+            isinstance(given, Integral), f"{call} gives {given!r}: SFTConfig wants a whole number; use // and not /."
+        )
     for batch, per_device, devices in ((64, 4, 3), (2, 4, 1), (10, 4, 1)):
         call = f"my_accumulation({batch}, {per_device}, {devices})"
         try:
             given = my_accumulation(batch, per_device, devices)
         except ValueError:
             continue
-        seen = given * per_device * devices if isinstance(given, int) else given
+        seen = given * per_device * devices if isinstance(given, Integral) else given
         expect(
             False,
             f"{call} gives {given}, which makes a batch of {seen} and not {batch}, and nobody would notice. Raise "

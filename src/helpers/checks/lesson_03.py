@@ -6,10 +6,11 @@ import builtins
 import math
 import random
 from collections import Counter
+from numbers import Real
 
 from .. import stats
 from ..benchmarks import common, gsm8k
-from . import check, expect, solved
+from . import check, close, expect, numbers, solved
 
 LETTERS = "ABCDEF"
 
@@ -141,7 +142,7 @@ def extract(my_extract) -> str:
     """`my_extract(text) -> str | None` for GSM8K: the first number of a stage 2 reply, in plain form."""
     first = solved(my_extract(" 18"))
     expect(
-        not isinstance(first, int | float),
+        not isinstance(first, Real),
         f"You return the number {first!r}: the gold answers are text, and '18' == 18 is False in Python.",
     )
     expect(first == "18", f"' 18' should give '18', yours gives {first!r}.")
@@ -194,25 +195,26 @@ def extract(my_extract) -> str:
 @check
 def wilson(my_wilson) -> str:
     """`my_wilson(k, n) -> (low, high)`, shares of 1, 95 %."""
-    first = solved(my_wilson(6, 20))
-    expect(isinstance(first, tuple | list) and len(first) == 2, "Return two numbers: (low, high).")
+    first = numbers(solved(my_wilson(6, 20)), 2)
+    expect(first, "Return two numbers: (low, high).")
     low, high = first
     expect(low <= high, f"Your low end {low:.3f} is above the high end {high:.3f}.")
     expect(high <= 1.5, f"You return {low:.1f} to {high:.1f}: shares lie between 0 and 1, percent is for the table.")
     expect(
-        not _close(first, _textbook(6, 20)),
+        not close(first, _textbook(6, 20), 1e-3),
         "That is the textbook p ± 1.96·se: its centre is p, and cutting it off at 0 does not help. Wilson's centre is drawn towards one half.",
     )
     want = stats.wilson(6, 20)[1:]
     for level in (0.90, 0.99):
         expect(
-            not _close(first, stats.wilson(6, 20, level)[1:]),
+            not close(first, stats.wilson(6, 20, level)[1:], 1e-3),
             f"That is the {100 * level:.0f} % interval: for 95 % z is 1.96.",
         )
     undivided = tuple(v * (1 + 1.96**2 / 20) for v in want)
-    expect(not _close(first, undivided), "The division by 1 + z²/n is missing.")
+    expect(not close(first, undivided, 1e-3), "The division by 1 + z²/n is missing.")
     expect(
-        _close(first, want), f"6 of 20 should give {want[0]:.3f} to {want[1]:.3f}, yours gives {low:.3f} to {high:.3f}."
+        close(first, want, 1e-3),
+        f"6 of 20 should give {want[0]:.3f} to {want[1]:.3f}, yours gives {low:.3f} to {high:.3f}.",
     )
     for k, n in ((0, 20), (20, 20)):
         try:
@@ -229,7 +231,7 @@ def wilson(my_wilson) -> str:
     for k, n in ((0, 20), (20, 20), (1, 1), (1, 10), (100, 200), (1000, 2000), (3, 8)):
         want, got = stats.wilson(k, n)[1:], my_wilson(k, n)
         expect(
-            _close(got, want),
+            close(got, want, 1e-3),
             f"{k} of {n} should give {want[0]:.3f} to {want[1]:.3f}, yours gives {got[0]:.3f} to {got[1]:.3f}.",
         )
     return "agrees with scipy's Wilson interval, also for 0 of 20."
@@ -239,8 +241,3 @@ def _textbook(k: int, n: int) -> tuple[float, float]:
     p = k / n
     spread = 1.96 * math.sqrt(p * (1 - p) / n)
     return p - spread, p + spread
-
-
-def _close(a, b, tolerance: float = 1e-3) -> bool:
-    pairs = zip(a, b) if isinstance(a, tuple | list) else ((a, b),)
-    return all(abs(x - y) < tolerance for x, y in pairs)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
-from . import Mistake, check, expect, solved
+import numpy as np
+
+from . import Mistake, check, close, expect, numbers, solved
 
 
 def _noun(student: Callable[[str], str | None], description: str, wanted: str | None, hint: str) -> None:
@@ -144,50 +145,47 @@ def agreement(student: Callable[[Sequence[bool], Sequence[bool]], tuple[float, f
             raise Mistake(
                 "Two people who give one and the same label to everything divide you by zero: return 0.0 for kappa then."
             ) from None
-        value = solved(value)
-        try:
-            share, kappa = (float(x) for x in value)
-        except (TypeError, ValueError):
-            raise Mistake(f"Return two numbers, the share and kappa, not {value!r:.60}.") from None
-        return share, kappa
-
-    def near(x: float, y: float) -> bool:
-        return math.isclose(x, y, abs_tol=1e-9)
+        found = numbers(solved(value), 2)
+        expect(found, f"Return two numbers, the share and kappa, not {value!r:.60}.")
+        return found
 
     first = [True] * 7 + [False] * 3
     second = [True] * 6 + [False] + [True] * 2 + [False]  # 7 of 10 equal; p 0.7, q 0.8: chance 0.62
     (share, kappa), (observed, wanted) = asked(first, second), _kappa(first, second)
-    expect(not near(share, 70), "Return a share (0.7), not percent.")
-    expect(not near(share, 7), "You return the number of equal labels: divide by the number of roles.")
-    expect(not near(share, 0.3), "You count where the two differ: agreement is where they are equal.")
+    expect(not close(share, 70), "Return a share (0.7), not percent.")
+    expect(not close(share, 7), "You return the number of equal labels: divide by the number of roles.")
+    expect(not close(share, 0.3), "You count where the two differ: agreement is where they are equal.")
     expect(
-        not near(share, 0.6), "You count only where both say True. Two people also agree where both say False: 7 of 10."
+        not close(share, 0.6),
+        "You count only where both say True. Two people also agree where both say False: 7 of 10.",
     )
-    expect(near(share, observed), f"7 of 10 labels are equal: the share is 0.7; you say {share:g}.")
-    expect(not near(kappa, share), "Your kappa is the share itself: the agreement of chance is not taken out.")
+    expect(close(share, observed), f"7 of 10 labels are equal: the share is 0.7; you say {share:g}.")
+    expect(not close(kappa, share), "Your kappa is the share itself: the agreement of chance is not taken out.")
     expect(
-        not near(kappa, (observed - 0.5) / 0.5),
+        not close(kappa, (observed - 0.5) / 0.5),
         "You take chance as one half. The two say True in 0.7 and in 0.8 of the cases, so by chance they agree more often.",
     )
     expect(
-        not near(kappa, (observed - 0.56) / 0.44),
+        not close(kappa, (observed - 0.56) / 0.44),
         "Chance is 0.7 x 0.8 in your formula: add the case that both say False, 0.3 x 0.2.",
     )
     expect(
-        not near(kappa, observed - 0.62),
+        not close(kappa, observed - 0.62),
         "You subtract the agreement of chance but do not divide by what is left, 1 - chance.",
     )
-    expect(near(kappa, wanted), f"Here observed is 0.7 and chance 0.62, so kappa is {wanted:.3f}; you say {kappa:.3f}.")
+    expect(
+        close(kappa, wanted), f"Here observed is 0.7 and chance 0.62, so kappa is {wanted:.3f}; you say {kappa:.3f}."
+    )
 
     turned = [not x for x in first]
     expect(
-        near(asked(first, turned)[1], _kappa(first, turned)[1]),
+        close(asked(first, turned)[1], _kappa(first, turned)[1]),
         "Two people who never agree have a kappa below zero: do not cut it off.",
     )
-    expect(near(asked(first, first)[1], 1.0), "Whoever agrees with himself on everything has a kappa of 1.")
+    expect(close(asked(first, first)[1], 1.0), "Whoever agrees with himself on everything has a kappa of 1.")
     same = asked([True] * 5, [True] * 5)
     expect(
-        math.isfinite(same[1]) and near(same[1], 0.0),
+        close(same[1], 0.0),
         "Both say True to everything: chance explains that completely. Return 0.0 for kappa.",
     )
     return "agreement, and how much of it chance does not give; above 0.6 is usually called substantial"
@@ -259,14 +257,14 @@ def _labels(labels: Sequence[bool]) -> list[bool]:
     except TypeError:
         raise Mistake(f"my_labels is a list of {len(DOZEN)} booleans, not {type(labels).__name__}.") from None
     expect(len(found) == len(DOZEN), f"The table has {len(DOZEN)} roles and you give {len(found)} labels.")
-    odd = [x for x in found if not isinstance(x, bool)]
+    odd = [x for x in found if not isinstance(x, (bool, np.bool_))]
     expect(not odd, f"Labels are True or False (no quotes), and {odd[0]!r} is neither." if odd else "")
     expect(
         len(set(found)) == 2,
         f"You label all twelve {found[0]}. Then nothing can agree with you beyond chance: look again at the lawyer for "
         "psychology and at the physicist for physics.",
     )
-    turned = [DOZEN[i] for i, wanted in CLEAR.items() if found[i] is not wanted]
+    turned = [DOZEN[i] for i, wanted in CLEAR.items() if found[i] != wanted]
     if len(turned) > 1:
         named = " and ".join(f"{role.split(' who ')[0]!r} for {domain}" for domain, role in turned[:2])
         raise Mistake(f"You label {named} the other way round than anybody would: is your list in the table's order?")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from . import check, expect, solved
+from . import check, close, expect, numbers, solved
 
 _SAYS = {
     "A": "Answer A is significantly better.",
@@ -97,48 +96,46 @@ def position_bias(student: Callable[[list[dict[str, Any]]], tuple[float, float]]
     records = [r for n, case in enumerate(verdicts) for r in _pair(*case, id=f"q{n}")]
     # 12 choices, 9 of them "A" (7 of them for lima); of 7 pairs with two verdicts 3 are judged alike (2 with a winner)
     value = solved(student(records))
-    try:
-        first, alike = (float(x) for x in value)
-    except (TypeError, ValueError):
-        first = alike = math.nan
+    found = numbers(value, 2)
     expect(
-        math.isfinite(first) and math.isfinite(alike),
+        found and np.isfinite(found).all(),
         f"Return two numbers, (share of the first, share alike), not {value!r:.60}.",
     )
+    first, alike = found
     expect(
-        not _close(first, 9 / 15) and not _close(first, 9 / 16),
+        not close(first, 9 / 15) and not close(first, 9 / 16),
         'Leave "neither" and what cannot be read out of the first share: they choose no place.',
     )
-    expect(not _close(first, 75), "Return shares (0.75), not percent.")
-    expect(not _close(first, 3 / 12), "That is the share of the answer shown *second*.")
+    expect(not close(first, 75), "Return shares (0.75), not percent.")
+    expect(not close(first, 3 / 12), "That is the share of the answer shown *second*.")
     expect(
-        not _close(first, 7 / 12) and not _close(first, 5 / 12),
+        not close(first, 7 / 12) and not close(first, 5 / 12),
         "That is the share of one *arm* among the choices. The first place is the letter A, whoever stands there.",
     )
-    expect(_close(first, 0.75), f"9 of the 12 choices are for the answer shown first (0.75); you say {first:.3f}.")
+    expect(close(first, 0.75), f"9 of the 12 choices are for the answer shown first (0.75); you say {first:.3f}.")
     expect(
-        not _close(alike, 4 / 7) and not _close(alike, 4 / 8) and not _close(alike, 3 / 5),
+        not close(alike, 4 / 7) and not close(alike, 4 / 8) and not close(alike, 3 / 5),
         "You compare letters. Twice the same *letter* is the same place; alike means the same arm, or twice neither.",
     )
     expect(
-        not _close(alike, 3 / 8),
+        not close(alike, 3 / 8),
         "A pair with a verdict that cannot be read is neither alike nor different: leave it out of the second share.",
     )
     expect(
-        not any(_close(alike, 2 / n) for n in (5, 6, 7, 8)),
+        not any(close(alike, 2 / n) for n in (5, 6, 7, 8)),
         'Twice "neither" is the same verdict twice, too: it belongs to the pairs that are judged alike.',
     )
-    expect(not _close(alike, 300 / 7), "Return shares (0.43), not percent.")
-    expect(_close(alike, 3 / 7), f"3 of the 7 pairs with two verdicts are judged alike (0.429); you say {alike:.3f}.")
+    expect(not close(alike, 300 / 7), "Return shares (0.43), not percent.")
+    expect(close(alike, 3 / 7), f"3 of the 7 pairs with two verdicts are judged alike (0.429); you say {alike:.3f}.")
 
     shuffled = [records[i] for i in np.random.default_rng(1).permutation(len(records))]
     expect(
-        np.allclose(student(shuffled), (0.75, 3 / 7)),
+        close(student(shuffled), (0.75, 3 / 7)),
         "With the same records in another sequence your numbers change: bring the two records of a pair together by id.",
     )
     lonely = [*records, _record(("lima", "role"), "B", "alone")]
     expect(
-        np.allclose(student(lonely), (9 / 13, 3 / 7)),
+        close(student(lonely), (9 / 13, 3 / 7)),
         "A pair of which only one order is judged yet counts among the choices, but cannot be alike or different.",
     )
     return "the first share is about places, the second about pairs: a judge may look fair in one and fail in the other"
@@ -159,34 +156,28 @@ def longer_wins(student: Callable[[pd.DataFrame], float]) -> str:
     ]
     table = pd.DataFrame(rows, columns=["words_a", "words_b", "result"])
     value = solved(student(table.copy()))
-    try:
-        share = float(value)
-    except (TypeError, ValueError):
-        share = math.nan
-    expect(math.isfinite(share), f"Return one number, not {value!r:.60}.")
+    found = numbers(value)
+    expect(found and np.isfinite(found).all(), f"Return one number, not {value!r:.60}.")
+    (share,) = found
     expect(
-        not any(_close(share, 3 / n) for n in (6, 7, 8)),
+        not any(close(share, 3 / n) for n in (6, 7, 8)),
         "Leave out what no arm has won: a tie and an unread verdict say nothing for or against length.",
     )
     expect(
-        not _close(share, 3 / 5) and not _close(share, 4 / 5),
+        not close(share, 3 / 5) and not close(share, 4 / 5),
         "Two answers of the same length: neither is the longer one, so leave that question out.",
     )
-    expect(not _close(share, 75), "Return a share (0.75), not percent.")
-    expect(not _close(share, 1 / 4), "That is the share won by the *shorter* answer.")
+    expect(not close(share, 75), "Return a share (0.75), not percent.")
+    expect(not close(share, 1 / 4), "That is the share won by the *shorter* answer.")
     expect(
-        not _close(share, 2 / 3) and not _close(share, 2 / 4),
+        not close(share, 2 / 3) and not close(share, 2 / 4),
         "You look at one arm only. The longer answer may be a's or b's: compare the winner with the longer one.",
     )
     expect(
-        _close(share, 0.75), f"Of 4 questions with a winner and a longer answer it won 3 (0.75); you say {share:.3f}."
+        close(share, 0.75), f"Of 4 questions with a winner and a longer answer it won 3 (0.75); you say {share:.3f}."
     )
     swapped = table.rename(columns={"words_a": "words_b", "words_b": "words_a"})
     expect(
-        _close(float(student(swapped)), 0.25), "With the two columns of words changed round it should be 1 of 4 (0.25)."
+        close(float(student(swapped)), 0.25), "With the two columns of words changed round it should be 1 of 4 (0.25)."
     )
     return "now compare it with one half: what a judge without any taste for length would give"
-
-
-def _close(a: float, b: float) -> bool:
-    return math.isclose(a, b, abs_tol=1e-9)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from .. import roles
-from . import Mistake, check, expect, solved
+from . import check, close, expect, numbers, solved
 
 _Q, _R = "This question is a law problem involving a lease.", "a notary who reads aloud"
 _STRAY = re.compile(r"\{[^{}]*\}?|\}")
@@ -128,10 +128,8 @@ def average_error(student: Callable[[Mapping[str, float], Mapping[str, int]], fl
     shares, n = {"a": 0.5, "b": 0.2, "c": 0.9}, {"c": 900, "a": 100, "b": 400}
     variances = [0.25 / 100, 0.16 / 400, 0.09 / 900]  # 0.0025, 0.0004, 0.0001: sum 0.003
     value = solved(student(dict(shares), dict(n)))
-    try:
-        value = float(value)
-    except (TypeError, ValueError):
-        raise Mistake(f"Return one number; this is a {type(value).__name__}.") from None
+    expect(numbers(value), f"Return one number; this is a {type(value).__name__}.")
+    value = float(value)
     wanted = math.sqrt(sum(variances)) / 3
     pooled = sum(shares[k] * n[k] for k in n) / sum(n.values())
     by_order = math.sqrt(sum(p * (1 - p) / m for p, m in zip(shares.values(), n.values()))) / 3
@@ -162,14 +160,14 @@ def average_error(student: Callable[[Mapping[str, float], Mapping[str, int]], fl
         ): "That is how far the *benchmarks* lie apart. They are no sample of anything; the questions are.",
         math.sqrt(sum(shares[k] / n[k] for k in n)) / 3: "The variance of right or wrong is p(1-p), not p.",
     }.items():
-        expect(not math.isclose(value, wrong, rel_tol=1e-9), message)
+        expect(not close(value, wrong), message)
     expect(
-        math.isclose(value, wanted, rel_tol=1e-9),
+        close(value, wanted),
         f"For p = 0.5, 0.2, 0.9 and n = 100, 400, 900 it is {wanted:.5f}; you say {value:.5f}.",
     )
     two = float(student({"x": 0.5, "y": 0.5}, {"x": 100, "y": 100}))
     expect(
-        math.isclose(two, 0.05 / math.sqrt(2)),
+        close(two, 0.05 / math.sqrt(2)),
         f"Right for three benchmarks, not for two ({two:.4f}): take their number from `shares`.",
     )
     return f"two benchmarks of 100 questions, averaged: {100 * two:.1f} points instead of 5.0 for each alone"

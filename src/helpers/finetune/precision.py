@@ -13,8 +13,6 @@ from typing import Any
 
 import torch
 
-PRECISIONS = ("fp32", "bf16-sr")  # float32 weights (bf16 arithmetic on a GPU), or bf16 weights rounded stochastically
-
 
 def round_stochastically(values: torch.Tensor) -> torch.Tensor:
     """float32 -> bfloat16, up or down with the probabilities that keep the mean (any shape).
