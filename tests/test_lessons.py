@@ -42,7 +42,7 @@ def finished(pytestconfig):
         patch.delenv("SPT_DATA", raising=False)
         patch.setenv("OPENAI_API_KEY", CANARY)  # a key is at hand; nobody may be asked with it, or write it down
         patch.chdir(ROOT)
-        lessons.run_lessons("cpu", out=FOLDER, say=lambda text: print(text, flush=True))
+        lessons.run_lessons(run.open_run("cpu", FOLDER), lessons.choose(), lambda text: print(text, flush=True))
     return FOLDER
 
 
@@ -57,19 +57,9 @@ def executed(folder: Path):
 
 
 def test_a_run_holds_every_file_of_the_contract(finished):
-    for name in (
-        "annotations.jsonl",
-        "lima_role.jsonl",
-        "models/lima-seed0/model.safetensors",
-        "models/role-seed0/manifest.json",
-        "generations/base-seed0/mmlu.jsonl",
-        "scores.csv",
-        "answers.csv",
-        "metrics.json",
-        "index.html",
-        "manifest.json",
-    ):
-        assert (finished / name).is_file(), name
+    names = "annotations.jsonl lima_role.jsonl models/lima-seed0/model.safetensors models/role-seed0/manifest.json"
+    names += " generations/base-seed0/mmlu.jsonl scores.csv answers.csv metrics.json index.html manifest.json"
+    assert [name for name in names.split() if not (finished / name).is_file()] == []
     assert {p.stem for p in (finished / "figures").glob("*.png")} >= set(lessons.PICTURES)
 
 
@@ -156,14 +146,12 @@ def test_a_key_in_the_environment_is_in_no_file_of_the_run(finished):
             assert CANARY.encode() not in path.read_bytes(), path.name
 
 
-def test_the_report_shows_the_table_the_pictures_and_the_lessons(finished):
+def test_the_report_and_the_executed_lessons_open_offline_and_their_pictures_are_described(finished):
     page = (finished / "index.html").read_text(encoding="utf-8")
-    for link in re.findall(r'(?:src|href)="([^"#]+)"', page):
-        assert (finished / link).is_file(), link
     assert page.count('<img src="figures/') >= 4 and page.count(">guess ") >= len(BENCHMARKS)
     assert all(re.search(r'alt="[^"]{20,}"', image) for image in re.findall(r"<img[^>]+>", page))
-    for lesson in (finished / "lessons").glob("*.html"):  # they open offline, as the report does
-        assert not re.search(r'<(?:script|link|img)[^>]*(?:src|href)="https?:', lesson.read_text(encoding="utf-8"))
+    for path in (finished / "index.html", *(finished / "lessons").glob("*.html")):
+        assert not re.search(r'<(?:script|link|img)[^>]*(?:src|href)="https?:', path.read_text(encoding="utf-8"))
 
 
 def test_every_lesson_has_a_sentence_in_the_report_on_what_it_found(finished):
@@ -221,18 +209,6 @@ def test_a_lesson_that_reads_a_run_says_whose_answers_it_reads_in_a_fresh_folder
     shown, _ = cells.run(lesson, RUN=str(fresh))
     assert "packaged" in shown
     assert lesson in json.loads((fresh / "metrics.json").read_text())
-
-
-def test_lessons_02_and_03_run_alone_on_real_data(fresh, real_data, finished):
-    """One training step and two real questions a benchmark: the same cells, other rows."""
-    for lesson in ("03", "02"):
-        this = run.open_run("cpu", fresh, max_steps=1, stage1_tokens=8, questions=dict.fromkeys(BENCHMARKS, 2))
-        (notebook,) = lessons.lessons(lesson)
-        lessons.execute(notebook, this)
-    scores = score.read_csv(fresh / "scores.csv")
-    assert set(scores.n) == {2} and len(scores) == 3 * len(BENCHMARKS)
-    rows = json.loads((fresh / "lima_role.jsonl").read_text().splitlines()[0])
-    assert rows["annotator"] == "course-authors"
 
 
 def test_the_command_scores_real_questions_of_all_eight_benchmarks(real_data, tmp_path, finished, capsys):

@@ -18,6 +18,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from helpers import models, run
 from helpers.__main__ import main
+from helpers.report import lessons
 
 PARAMETERS = new_code_cell("PROFILE = 'cpu'\nRUN = None\nOVERRIDES = {}", metadata={"tags": ["parameters"]})
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -25,21 +26,25 @@ KILLED = "import os, pathlib, time\npathlib.Path('here').write_text(str(time.tim
 WAITS = "import pathlib, time\npathlib.Path('here').touch()\ntime.sleep(60)"
 
 
+def write_lessons(source: str) -> None:
+    """A course of four lessons here; in the second this cell is number 3 of the 4 that JupyterLab counts."""
+    Path("notebooks").mkdir(exist_ok=True)
+    Path("pyproject.toml").touch()
+    for number, body in (("00", "1"), ("01", source), ("02", "2"), ("03", "3")):
+        cells = [new_markdown_cell(f"# {number} · Title"), PARAMETERS, new_markdown_cell("a text"), new_code_cell("")]
+        cells += [new_code_cell("PROFILE"), new_code_cell(body), new_code_cell("'the last cell'")]
+        nbformat.write(new_notebook(cells=cells, metadata=KERNEL), f"notebooks/{number}_lesson.ipynb")
+
+
 @pytest.fixture
 def course(tmp_path, monkeypatch, capsys):
-    """Run a course of four lessons whose second ends in this cell: (exit code, error, text of index.html, its copy)."""
+    """Run lessons of which 01 has this cell: (exit code, error, text of index.html, executed copy of lesson 01)."""
 
-    def run_(source: str, *lessons: str):
-        (tmp_path / "notebooks").mkdir()
-        (tmp_path / "pyproject.toml").touch()
-        for number, body in (("00", "1"), ("01", source), ("02", "2"), ("03", "3")):
-            # Between the cells that are counted a text and an empty one; the cell that stops is number 3 of 4.
-            cells = [new_markdown_cell(f"# {number} · Title"), PARAMETERS, new_markdown_cell("a text"), new_code_cell("")]
-            cells += [new_code_cell("PROFILE"), new_code_cell(body), new_code_cell("'the last cell'")]
-            nbformat.write(new_notebook(cells=cells, metadata=KERNEL), tmp_path / "notebooks" / f"{number}_lesson.ipynb")
-        code = main(["run", "--out", "out", "--lessons", ",".join(lessons)])
-        page = unescape(re.sub(r"<[^>]+>", " ", (tmp_path / "out" / "index.html").read_text(encoding="utf-8")))
-        copy = nbformat.read(tmp_path / "out" / "lessons" / "01_lesson.ipynb", as_version=4)
+    def run_(source: str, numbers: str):
+        write_lessons(source)
+        code = main(["run", "--out", "out", "--lessons", numbers])
+        page = unescape(re.sub(r"<[^>]+>", " ", Path("out/index.html").read_text(encoding="utf-8")))
+        copy = nbformat.read("out/lessons/01_lesson.ipynb", as_version=4)
         return code, capsys.readouterr().err, " ".join(page.split()), copy
 
     monkeypatch.chdir(tmp_path)
@@ -48,7 +53,7 @@ def course(tmp_path, monkeypatch, capsys):
 
 
 def test_a_killed_kernel_ends_the_run_within_seconds_and_the_report_says_what_is_missing(course):
-    code, error, page, copy = course(KILLED, "00", "01", "03")
+    code, error, page, copy = course(KILLED, "00,01,03")
     assert time.time() - float(Path("notebooks/here").read_text()) < 20
     assert code == 1 and "01_lesson, cell [3] of 4: its kernel was killed, most often because memory ran out" in error
     assert "This run is not finished. It stopped in 01_lesson, cell [3] of 4: its kernel was killed" in page
@@ -86,7 +91,7 @@ def test_ctrl_c_in_a_lesson_leaves_a_report_of_what_is_there(course):
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=press, daemon=True).start()
-    code, error, page, _ = course(WAITS, "01", "02")
+    code, error, page, _ = course(WAITS, "01,02")
     assert code == 1 and error.splitlines()[-1].startswith("stopped; run the same command again")
     assert "It stopped in 01_lesson, cell [3] of 4: stopped by hand (Ctrl-C)." in page and "Not run: 02_lesson." in page
 
@@ -96,9 +101,18 @@ def test_an_earlier_page_of_a_lesson_that_was_not_run_again_is_named_so(course):
     Path("out/lessons/02_lesson.html").touch()
     Path("out/profile.json").write_text('{"profile": "cpu", "overrides": {}}')
     Path("out/metrics.json").write_text('{"01": {"finding": "Found earlier."}, "02": {"finding": "This stays."}}')
-    _, _, page, _ = course("1 / 0", "01", "02")
+    _, _, page, _ = course("1 / 0", "01,02")
     assert "02 · Title notebook not run this time: this page is an earlier one This stays." in page
     assert "Found earlier" not in page
+
+
+@pytest.mark.usefixtures("course")
+def test_a_lesson_runs_with_the_settings_of_its_run():
+    write_lessons("assert OVERRIDES == {'max_steps': 4}")
+    this = run.open_run("cpu", "changed", max_steps=4)
+    lessons.run_lessons(this, lessons.choose("00,01"))
+    assert json.loads(Path("changed/manifest.json").read_text())["lessons"] == ["00_lesson", "01_lesson"]
+    assert "max_steps = 4" in Path("changed/index.html").read_text(encoding="utf-8")
 
 
 def test_two_lessons_that_record_at_once_lose_no_number(tmp_path):

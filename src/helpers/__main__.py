@@ -41,7 +41,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="say what it would cost,
 
 @app.callback()
 def course(
-    debug: Annotated[bool, typer.Option("--debug", help="show the whole traceback of an error; it may stand anywhere")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="show the whole traceback of an error; it may stand anywhere")
+    ] = False,
 ) -> None:
     """Start with `doctor`, then `run`. Every command is a step of the course.
 

@@ -7,6 +7,7 @@ Then the report is written, and last the manifest: if it exists, the run is comp
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 import re
@@ -123,6 +124,8 @@ def execute(notebook: Path, this: Run, progress: Progress) -> None:
     }
     # Sockets in files: a kernel on a TCP port can be reached by everybody on the machine.
     transport = {"KernelManager": {"transport": "ipc"}} if os.name == "posix" else {}
+    for library in ("asyncio", "papermill"):  # why a lesson stopped is said once, by us
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     finished = False
     try:
         # For papermill an unknown parameter is only a warning; a lesson that ignores its profile must not pass.
@@ -137,6 +140,7 @@ def execute(notebook: Path, this: Run, progress: Progress) -> None:
             progress_bar=False,
             stdout_file=progress,
             config=Config(transport),
+            extra_arguments=["--IPKernelApp.log_level=50"],
             on_notebook_start=progress.notebook_starts,
             on_cell_execute=progress.cell_starts,
         )

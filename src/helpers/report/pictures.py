@@ -138,7 +138,9 @@ def describe(table: pd.DataFrame | None) -> str:
         return ""
     words = [c for c in table if c in NAMES or (table[c].dtype.kind not in "iufb" and c != "wording")]
     left_out = (*words, *BESIDE, "wording")
-    measured = [c for c in table.dropna(axis=1, how="all") if c not in left_out and not str(c).endswith(("low", "high"))]
+    measured = [
+        c for c in table.dropna(axis=1, how="all") if c not in left_out and not str(c).endswith(("low", "high"))
+    ]
     few = table[measured].count().sum() <= FEW
     two = len(words) > 1 and table[words[0]].duplicated().any()
     said = [f"{len(table)} row{'s' if len(table) > 1 else ''}"]
