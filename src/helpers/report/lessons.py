@@ -260,10 +260,8 @@ def _tree_memory() -> int:
 
     total = 0
     for process in psutil.Process().children(recursive=True):
-        try:
+        with suppress(psutil.Error):  # it ended meanwhile
             total += process.memory_info().rss
-        except psutil.Error:  # it ended meanwhile
-            continue
     return total
 
 
@@ -274,37 +272,24 @@ def write_json(path: Path, data: Any) -> None:
     temporary.replace(path)
 
 
-def _stamp(picture: Path) -> str:
-    """What a picture says it was computed from (`Run.figure` writes it into the file, too)."""
-    from PIL import Image
-
-    with Image.open(picture) as image:
-        return image.text["Description"]
-
-
 def publish(folder: Path, pictures: Sequence[str] = tuple(PICTURES)) -> None:
     """For maintainers: copy a finished run's pictures to figures/ and its CSV files to the packaged reference run."""
-    manifest_path = folder / "manifest.json"
-    if not manifest_path.is_file():
+    from PIL import Image
+
+    if not (folder / "manifest.json").is_file():
         raise UserError(f"{folder.name} holds no finished run (no manifest.json): run all lessons first")
-    manifest = json.loads(manifest_path.read_text())
-    scores = score.read_csv(folder / "scores.csv")
-    target = root() / "figures"
-    target.mkdir(exist_ok=True)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    profile, stamps = manifest["profile"], {}
+    about = {"profile": profile["name"], "model": profile["model"], "commit": manifest["commit"]}
     for name in pictures:
-        shutil.copyfile(folder / "figures" / f"{name}.png", target / f"{name}.png")
-    about = {
-        "profile": manifest["profile"]["name"],
-        "model": manifest["profile"]["model"],
-        "commit": manifest["commit"],
-    }
-    write_json(target / "figures.json", {name: about | {"stamp": _stamp(target / f"{name}.png")} for name in pictures})
-    REFERENCE.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / "figures" / f"{name}.png", root() / "figures" / f"{name}.png")
+        with Image.open(folder / "figures" / f"{name}.png") as image:
+            stamps[name] = about | {"stamp": image.text["Description"]}  # `Run.figure` wrote it into the file
+    write_json(root() / "figures" / "figures.json", stamps)
     for name in ("scores.csv", "answers.csv", "designs.csv", "beyond.csv"):
         shutil.copyfile(folder / name, REFERENCE / name)
     write_json(REFERENCE / "about.json", about | {"minutes": manifest["minutes_total"]})
     readme = root() / "README.md"
     before, rest = readme.read_text(encoding="utf-8").split(TABLE_BEGINS)
-    after = rest.split(TABLE_ENDS)[1]
-    middle = f"\n\n{readme_table(scores)}\n\n"
-    readme.write_text(before + TABLE_BEGINS + middle + TABLE_ENDS + after, encoding="utf-8")
+    table = f"{TABLE_BEGINS}\n\n{readme_table(score.read_csv(folder / 'scores.csv'))}\n\n{TABLE_ENDS}"
+    readme.write_text(before + table + rest.split(TABLE_ENDS)[1], encoding="utf-8")

@@ -186,16 +186,12 @@ def main_table(scores: pd.DataFrame) -> list[dict[str, Any]]:
 
 def readme_table(scores: pd.DataFrame) -> str:
     """The main table as Markdown, for the README: both tuned arms of a run beside the paper's Mistral rows."""
-    lines = [
-        "| benchmark | n | random | LIMA, unparsed | LIMA-Role, unparsed | paper: LIMA | paper: LIMA-Role |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    head = "| benchmark | n | random | LIMA, unparsed | LIMA-Role, unparsed | paper: LIMA | paper: LIMA-Role |"
+    lines = [head, "|---" * 7 + "|"]
     for row in main_table(scores):
-        ours = [
-            f"{c['accuracy']} ({c['interval']}), {c['unparsed']}" for c in (row["arms"][a] for a in ("lima", "role"))
-        ]
-        beside = [row["paper"][a] for a in ("lima", "role")]
-        lines.append("| " + " | ".join(map(str, (row["name"], row["n"], row["random"], *ours, *beside))) + " |")
+        ours = [f"{c['accuracy']} ({c['interval']}), {c['unparsed']}" for c in map(row["arms"].get, ("lima", "role"))]
+        cells = (row["name"], row["n"], row["random"], *ours, row["paper"]["lima"], row["paper"]["role"])
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
 
