@@ -55,14 +55,6 @@ def test_the_lessons_draw_the_same_pictures_and_numbers_to_the_byte(tmp_path):
     assert [name for name in files[0] if files[0][name] != files[1].get(name)] == []
 
 
-def test_the_numbers_beside_a_cloud_are_those_of_the_cloud():
-    table = nouns.table(counts())
-    for domain, counter in counts().items():
-        part = table[table.group == domain]
-        assert dict(zip(part.noun, part["count"])) == dict(counter)
-        assert part.share.sum() == pytest.approx(1, abs=0.01)
-
-
 @pytest.mark.parametrize("words", [{"a": 9, "bb": 4, "cc": 4, "d": 1, "e": 1}, {f"physicist{k}": 1 for k in range(12)}])
 def test_a_words_size_and_shade_depend_on_its_count_and_on_nothing_else(words):
     ranked = clouds.most_frequent(Counter(words))
