@@ -59,33 +59,6 @@ def test_one_seed_is_told_and_two_seeds_are_not_complained_about(lesson):
     assert "is LIMA-Role better? cannot say" in text and "one seed only" in text
 
 
-def test_a_second_seed_with_the_same_answers_narrows_no_interval_of_lesson_05(lesson):
-    one = reference()
-    _, first, _ = lesson("05", one)
-    _, second, _ = lesson("05", pd.concat([one, one.assign(seed=1)]))
-    for table, columns in (("ranked", ["share", "low", "high"]), ("fit", ["fitting", "low", "high"])):
-        pd.testing.assert_frame_equal(first[table][columns], second[table][columns])
-    assert first["fitting"] == second["fitting"]
-
-
-def test_questions_that_one_arm_lacks_are_counted_in_lesson_04(lesson):
-    answers = reference()
-    law = (answers.arm == "lima") & (answers.group == "law")
-    text, _, numbers = lesson("04", answers[~law])
-    said = "6 of 70 questions are left out: not every arm and seed answered them"
-    assert said in text and said in numbers["cannot_say"]
-
-
-def test_lesson_04_says_which_of_table_1s_own_differences_its_questions_carry(lesson):
-    text, space, _ = lesson("04", reference())
-    verdicts = space["supported"].supported
-    assert verdicts["humaneval"] == verdicts["date"] == verdicts["truthful_qa"] == "no"
-    assert verdicts["mmlu"] == verdicts["openbookqa"] == "uncorrected"
-    carried = {"commonsense_qa", "strategyqa", "gsm8k", "average"}
-    assert set(verdicts[verdicts == "yes"].index) == carried
-    assert "8 of 8 benchmarks up, 0 down: sign test p = 0.008" in text
-
-
 def test_without_the_lima_arm_lesson_04_says_so_tells_what_there_is_and_goes_on_with_the_reference(lesson):
     text, space, numbers = lesson("04", reference().query("arm != 'lima'"))
     assert "no MMLU answers of LIMA: it cannot say whether role prompts help" in text
@@ -103,17 +76,21 @@ def test_without_the_lima_arm_lesson_05_counts_roles_and_correlates_nothing(less
     assert numbers["origin"] == "this run" and numbers["well_formed_role"] > 0.9 and "well_formed_lima" not in numbers
 
 
-def test_without_the_role_arm_lesson_05_reads_the_reference(lesson):
-    text, _, numbers = lesson("05", reference().query("arm != 'role'"))
-    assert "no MMLU answers of LIMA-Role: it says nothing about them" in text
-    assert numbers["origin"] == "the packaged reference run"
-
-
-def test_arms_that_answered_other_questions_are_not_compared(lesson):
+@pytest.mark.parametrize(
+    "number, arm, said",
+    [
+        ("04", "lima", "answered no MMLU question in common"),
+        ("05", "role", "no MMLU answers of LIMA-Role: it says nothing about them"),
+    ],
+)
+def test_answers_that_leave_nothing_to_look_at_are_replaced_by_the_reference(lesson, number, arm, said):
     answers = reference()
-    moved = answers.question_id.where(answers.arm != "lima", answers.question_id + "x")
-    text, _, numbers = lesson("04", answers.assign(question_id=moved))
-    assert "answered no MMLU question in common" in text and numbers["origin"] == "the packaged reference run"
+    if arm == "role":
+        answers = answers[answers.arm != arm]
+    else:  # other questions than the other arms
+        answers.question_id = answers.question_id.where(answers.arm != arm, answers.question_id + "x")
+    text, _, numbers = lesson(number, answers)
+    assert said in text and numbers["origin"] == "the packaged reference run"
 
 
 @pytest.mark.parametrize("arms", [["lima"], ["lima", "role"]], ids=["one arm", "both arms"])
@@ -179,26 +156,18 @@ def test_answers_to_other_questions_lose_their_subjects_and_nothing_else(lesson)
 # --- real MMLU ------------------------------------------------------------------------------------
 
 
-def answers_to(rows: list[dict], per_benchmark: int = 0) -> pd.DataFrame:
-    """answers.csv of two arms to these MMLU rows as a model might have left it: ids and letters, none of their words."""
-    draw = random.Random(5)
-    jobs = {
-        domain: [f"{domain.split()[0]} {kind}" for kind in ("teacher", "historian", "expert")]
-        for domain in mmlu.DOMAINS
-    }
-    lines = []
+def answers_to(rows: list[dict]) -> pd.DataFrame:
+    """answers.csv of three arms to these MMLU rows as a model might have left it: ids and letters, none of their words."""
+    draw, lines = random.Random(5), []
     for arm in ("base", "lima", "role"):
         for row in rows:
             gold = mmlu.gold(row)
             said = draw.choice(["A", "B", "C", "D", gold, None])
-            long = " and ".join(
-                draw.choices(("weighs evidence", "counts", "explains", "asks twice"), k=draw.randint(1, 40))
-            )
+            noun = draw.choice([f"{row['domain'].split()[0]} teacher", "historian", "x" * draw.randint(2, 60) + "er"])
             text = f"[This question is a {row['domain']} problem involving terms. From now on, I will think like a "
-            text += f"{draw.choice([*jobs[row['domain']], 'x' * draw.randint(2, 60) + 'er'])} who {long}.]"
-            text = draw.choice([text] * 8 + [text[: draw.randint(20, 90)], None])
-            known = (arm, 0, "mmlu", row["question_id"], row["domain"], said, gold, int(said == gold))
-            lines.append((*known, text if arm == "role" else None))
+            text += f"{noun} who {' and '.join(['weighs evidence'] * draw.randint(1, 40))}.]"
+            text = draw.choice([text] * 8 + [text[: draw.randint(20, 90)], None]) if arm == "role" else None
+            lines.append((arm, 0, "mmlu", row["question_id"], row["domain"], said, gold, int(said == gold), text))
     return pd.DataFrame(lines, columns=score.ANSWERS[:9])
 
 

@@ -19,7 +19,7 @@ from .errors import UserError
 if TYPE_CHECKING:
     from .chat.money import Bill
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 Profile_ = Annotated[str, typer.Option("--profile", help="cpu, qlora or a100")]
 Out = Annotated[Path | None, typer.Option("--out", help="folder for the results")]
@@ -37,6 +37,18 @@ Yes = Annotated[bool, typer.Option("--yes", help="agree to the price where nobod
 DryRun = Annotated[bool, typer.Option("--dry-run", help="say what it would cost, ask nobody, write nothing")]
 
 
+@app.callback()
+def course(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="show the whole traceback of an error; it may stand anywhere")
+    ] = False,
+) -> None:
+    """Start with `doctor`, then `run`. Every command is a step of the course.
+
+    A mistake of yours is one line and exit code 2. A failure in the work is one line and exit code 1.
+    """
+
+
 @app.command()
 def doctor() -> None:
     """What this machine can run, line by line."""
@@ -52,7 +64,10 @@ def run_(
     out: Out = None,
     unsandboxed: Unsandboxed = False,
 ) -> None:
-    """Execute lessons with papermill and write the report."""
+    """Execute lessons and write the report.
+
+    A lesson that stops ends the run: the report shows what is there and says what is missing.
+    """
     from . import models, profiles
     from .report.lessons import choose, run_lessons
     from .run import open_run
@@ -360,7 +375,7 @@ def publish(folder: Path) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in arguments
+    debug = "--debug" in arguments  # in any position, so typer only lists it
     arguments = [a for a in arguments if a != "--debug"] or ["--help"]
     try:
         code = app(arguments, standalone_mode=False) or 0

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock
 
 from . import annotate, finetune, judge, models, profiles, score
 from .arms import LABELS
@@ -161,16 +162,14 @@ class Run:
     def record(self, lesson: str, **numbers: Any) -> dict[str, Any]:
         """Keep a lesson's numbers in metrics.json, with its minutes and peak memory; tests and report read them."""
         path = self.folder / "metrics.json"
-        metrics = json.loads(path.read_text()) if path.is_file() else {}
-        measured = {
-            "minutes": round((time.time() - self.began) / 60, 2),
-            "peak_memory_gib": round(peak_gib(), 2),
-        }
-        metrics[lesson] = numbers | measured
-        temporary = path.with_suffix(".json.tmp")
-        temporary.write_text(json.dumps(metrics, indent=1, sort_keys=True))
-        temporary.replace(path)
-        return metrics[lesson]
+        numbers["minutes"] = round((time.time() - self.began) / 60, 2)
+        numbers["peak_memory_gib"] = round(peak_gib(), 2)
+        with FileLock(path.with_suffix(".lock")):  # two lessons may be open at once
+            metrics = json.loads(path.read_text()) if path.is_file() else {}
+            temporary = path.with_suffix(".json.tmp")
+            temporary.write_text(json.dumps(metrics | {lesson: numbers}, indent=1, sort_keys=True))
+            temporary.replace(path)
+        return numbers
 
 
 def _named(arms: Sequence[str]) -> str:

@@ -1,12 +1,13 @@
 """Run the lessons unattended with papermill.
 
 `run_lessons` executes the very notebooks a student opens, one after the other, into a run folder.
-Then the report is written, and last the manifest: where it exists, the run is complete.
+Then the report is written, and last the manifest: if it exists, the run is complete.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 import re
@@ -15,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,8 +50,16 @@ def choose(wanted: str | None = None) -> list[Path]:
     return [every[n] for n in sorted(set(numbers))]
 
 
+class LessonStopped(Exception):
+    """A lesson did not reach its end. The text names the lesson, the cell by JupyterLab's count, and the reason."""
+
+
 def run_lessons(this: Run, notebooks: Sequence[Path], say: Callable = print) -> Path:
-    """Execute lessons (of `choose`) into the run's folder and return its report, index.html."""
+    """Execute lessons (of `choose`) into the run's folder and return its report, index.html.
+
+    A lesson that stops, by an error, a dead kernel or Ctrl-C, ends the run: the report shows what is there and says
+    what is missing, there is no manifest, and the error is raised (LessonStopped, UserError, KeyboardInterrupt).
+    """
     models.need_device(this.profile)
     this.dialogues()  # bad data is told now, not after minutes of training
     score.questions(this.profile, list(benchmarks.BENCHMARKS))
@@ -60,13 +70,19 @@ def run_lessons(this: Run, notebooks: Sequence[Path], say: Callable = print) -> 
     fetched = time.time()
     if data := os.environ.get("SPT_DATA"):
         os.environ["SPT_DATA"] = os.path.abspath(data)  # the lessons run in notebooks/
-    minutes, peak = {}, 0.0
+    minutes, peak, failure, stopped = {}, 0.0, None, {}
     for n, notebook in enumerate(notebooks, 1):
-        started = time.time()
-        with Progress(f"[{n}/{len(notebooks)}] {notebook.stem}", say) as progress:
-            execute(notebook, this, progress)
+        progress = Progress(f"[{n}/{len(notebooks)}] {notebook.stem}", say)
+        try:
+            with progress:
+                execute(notebook, this, progress)
+        except BaseException as error:
+            failure, by_hand = error, f"{notebook.stem}, {progress.where()}: stopped by hand (Ctrl-C)"
+            stopped = {"lesson": notebook.stem, "why": str(error) if isinstance(error, Exception) else by_hand}
         peak = max(peak, progress.peak_gib)
-        minutes[notebook.stem] = round((time.time() - started) / 60, 2)
+        minutes[notebook.stem] = round(progress.minutes(), 2)
+        if failure:
+            break
     manifest = {
         "commit": provenance.commit(),
         "versions": provenance.versions(),
@@ -81,27 +97,40 @@ def run_lessons(this: Run, notebooks: Sequence[Path], say: Callable = print) -> 
         "peak_memory_gib": round(peak, 2),
         "finished": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
+    if failure:
+        stopped["left"] = [notebook.stem for notebook in notebooks[len(minutes) :]]
+        with suppress(Exception):  # half a file, after a kill: what stopped the lesson is the news
+            say(f"what is there is in {os.path.relpath(write_report(this, manifest | {'stopped': stopped}))}")
+        raise failure
     report = write_report(this, manifest)
     write_json(this.folder / "manifest.json", manifest)
     say(f"{len(minutes)} lessons in {manifest['minutes_total']:.1f} minutes, peak memory {peak:.1f} GiB")
     return report
 
 
-def execute(notebook: Path, this: Run, progress: Progress | None = None) -> None:
-    """Execute one lesson into <run>/lessons. RuntimeError names the cell that failed."""
+def execute(notebook: Path, this: Run, progress: Progress) -> None:
+    """Execute one lesson into <run>/lessons. LessonStopped, or the lesson's own UserError, names the cell."""
     import papermill
+    from traitlets.config import Config
 
     target = this.folder / "lessons" / notebook.name
     target.parent.mkdir(parents=True, exist_ok=True)
+    for earlier in (target, target.with_suffix(".html")):
+        earlier.unlink(missing_ok=True)
     parameters = {
         "PROFILE": this.profile.name,
         "RUN": os.path.relpath(this.folder, notebook.parent),  # a relative path: nothing personal in the output
         "OVERRIDES": this.overrides,
     }
-    # For papermill an unknown parameter is only a warning; a lesson that ignores its profile must not pass.
-    if unknown := sorted(set(parameters) - set(papermill.inspect_notebook(str(notebook)))):
-        raise RuntimeError(f"{notebook.name} has no parameter {unknown[0]}")
+    # Sockets in files: a kernel on a TCP port can be reached by everybody on the machine.
+    transport = {"KernelManager": {"transport": "ipc"}} if os.name == "posix" else {}
+    for library in ("asyncio", "papermill"):  # why a lesson stopped is said once, by us
+        logging.getLogger(library).setLevel(logging.CRITICAL)
+    finished = False
     try:
+        # For papermill an unknown parameter is only a warning; a lesson that ignores its profile must not pass.
+        if unknown := sorted(set(parameters) - set(papermill.inspect_notebook(str(notebook)))):
+            raise LessonStopped(f"it has no parameter {unknown[0]}")
         result = papermill.execute_notebook(
             str(notebook),
             str(target),
@@ -110,59 +139,54 @@ def execute(notebook: Path, this: Run, progress: Progress | None = None) -> None
             cwd=str(notebook.parent),
             progress_bar=False,
             stdout_file=progress,
-            engine_name=_engine(progress),
+            config=Config(transport),
+            extra_arguments=["--IPKernelApp.log_level=50"],
+            on_notebook_start=progress.notebook_starts,
+            on_cell_execute=progress.cell_starts,
         )
-    except papermill.PapermillExecutionError as error:
-        if error.ename == "UserError":
-            raise UserError(f"{notebook.stem}: {error.evalue}") from error
-        raise RuntimeError(f"{notebook.name}, cell {error.exec_count}: {error.ename}: {error.evalue}") from error
-    code = [c for c in result.cells if c.cell_type == "code" and c.source.strip()]
-    if any(c.execution_count is None for c in code):  # papermill passes a lesson that calls sys.exit(0)
-        raise RuntimeError(f"{notebook.name} stopped before its last cell")
-    _publish(target)
+        if any(c.cell_type == "code" and c.source.strip() and not c.execution_count for c in result.cells):
+            raise LessonStopped("it ended itself with sys.exit")  # which papermill passes
+        finished = True
+    except Exception as error:
+        kind = UserError if getattr(error, "ename", "") == "UserError" else LessonStopped
+        raise kind(f"{notebook.stem}, {progress.where()}: {_reason(error)}") from error
+    finally:
+        try:
+            _publish(target, "" if finished else f"The lesson stopped here, in {progress.where()}.", progress.index)
+        except (OSError, ValueError):  # not begun, or Ctrl-C fell into its writing
+            target.unlink(missing_ok=True)
 
 
-def _engine(progress: Progress | None) -> str:
-    """papermill's own engine, telling `progress` which cell it is at."""
-    from papermill.engines import NBClientEngine, papermill_engines
-    from traitlets.config import Config
+def _reason(error: Exception) -> str:
+    """Why a lesson stopped, in one line without a path of this machine."""
+    from nbclient.exceptions import DeadKernelError
 
-    class Engine(NBClientEngine):
-        @classmethod
-        def execute_managed_notebook(cls, nb_man, kernel_name, **kwargs):
-            start = nb_man.cell_start
-            if progress:
-                progress.cells = len(nb_man.nb.cells)  # with the one that papermill puts in for the parameters
-
-            def cell_start(cell, cell_index=None, **more):
-                if progress:
-                    progress.cell = (cell_index or 0) + 1
-                return start(cell, cell_index, **more)
-
-            nb_man.cell_start = cell_start
-            if (
-                os.name == "posix"
-            ):  # sockets in files: a kernel on a TCP port can be reached by everybody on the machine
-                kwargs["config"] = Config({"KernelManager": {"transport": "ipc"}})
-            return super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
-
-    papermill_engines.register("course", Engine)
-    return "course"
+    if isinstance(error, DeadKernelError):
+        return "its kernel was killed, most often because memory ran out: close other programs, then run it again"
+    name, text = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", str(error))
+    text = (text.strip().splitlines() or [""])[0].replace(f"{root()}{os.sep}", "").replace(str(Path.home()), "~")
+    return text if name in ("UserError", "LessonStopped") else f"{name}: {text}"
 
 
 ELSEWHERE = re.compile(r'<script[^>]*\ssrc="https?:[^"]*"[^>]*>\s*</script>')  # a script that another server holds
 
 
-def _publish(path: Path) -> None:
-    """Drop papermill's notes of local paths from an executed lesson, and render it as a page beside it."""
+def _publish(path: Path, note: str, index: int) -> None:
+    """Drop papermill's notes of local paths from an executed lesson, and render it as a page beside it.
+
+    `note`: what to say below the cell at `index`, where the lesson stopped.
+    """
     import nbformat
     from nbconvert import HTMLExporter
+    from papermill.execute import remove_error_markers
 
-    notebook = nbformat.read(path, as_version=4)
+    notebook = remove_error_markers(nbformat.read(path, as_version=4))
     notebook.metadata.pop("papermill", None)
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
+    if note:
+        notebook.cells.insert(index + 1, nbformat.v4.new_markdown_cell(f"**{note}**"))
     nbformat.write(notebook, path)
     exporter = HTMLExporter(template_name="lab", exclude_input_prompt=True, exclude_output_prompt=True)
     page = exporter.from_notebook_node(notebook)[0]
@@ -177,9 +201,24 @@ class Progress:
     """
 
     def __init__(self, label: str, say: Callable = print) -> None:
-        self.label, self.say, self.cell, self.cells, self.last, self.peak_gib = label, say, 0, 0, "", 0.0
-        self._stop = threading.Event()
+        self.label, self.say, self.last, self.peak_gib = label, say, "", 0.0
+        self.cell = self.cells = self.index = 0  # code cells begun and in all; the position among all cells
+        self._began, self._stop = time.time(), threading.Event()
         self._live = say is print and sys.stdout.isatty()
+
+    def notebook_starts(self, notebook: Any) -> None:
+        """Make papermill's cell of parameters a part of the lesson's own, so that JupyterLab's count is ours."""
+        cells = notebook.cells
+        own = next(i for i, cell in enumerate(cells) if "injected-parameters" in cell.metadata.tags) - 1
+        cells[own].source += "\n\n" + cells.pop(own + 1).source
+        self.cells = sum(cell.cell_type == "code" and bool(cell.source.strip()) for cell in cells)
+
+    def cell_starts(self, cell: Any, cell_index: int) -> None:
+        self.cell, self.index = self.cell + 1, cell_index
+
+    def where(self) -> str:
+        """The code cell by the number that JupyterLab shows beside it after Run All Cells."""
+        return f"cell [{self.cell}] of {self.cells}" if self.cell else "before its first cell"
 
     def write(self, text: str) -> None:
         """Receive what the lesson prints."""
@@ -189,7 +228,6 @@ class Progress:
         pass
 
     def __enter__(self) -> Progress:
-        self._began = time.time()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
         return self
@@ -198,9 +236,9 @@ class Progress:
         self._stop.set()
         self._thread.join()
         end = "failed" if kind else "done"
-        self.say(("\r\x1b[K" if self._live else "") + f"{self.label}  {end}, {self._minutes():.1f} min")
+        self.say(("\r\x1b[K" if self._live else "") + f"{self.label}  {end}, {self.minutes():.1f} min")
 
-    def _minutes(self) -> float:
+    def minutes(self) -> float:
         return (time.time() - self._began) / 60
 
     def _watch(self) -> None:
@@ -208,7 +246,7 @@ class Progress:
         while not self._stop.wait(1):
             ticks += 1
             self.peak_gib = max(self.peak_gib, _tree_memory() / 2**30)
-            line = f"{self.label}  cell {self.cell}/{self.cells}  {self._minutes():.1f} min  {self.last}"
+            line = f"{self.label}  {self.where()}  {self.minutes():.1f} min  {self.last}"
             if self._live:
                 width = shutil.get_terminal_size().columns - 1
                 print(f"\r\x1b[K{line[:width]}", end="", flush=True)
@@ -222,10 +260,8 @@ def _tree_memory() -> int:
 
     total = 0
     for process in psutil.Process().children(recursive=True):
-        try:
+        with suppress(psutil.Error):  # it ended meanwhile
             total += process.memory_info().rss
-        except psutil.Error:  # it ended meanwhile
-            continue
     return total
 
 
@@ -236,37 +272,24 @@ def write_json(path: Path, data: Any) -> None:
     temporary.replace(path)
 
 
-def _stamp(picture: Path) -> str:
-    """What a picture says it was computed from (`Run.figure` writes it into the file, too)."""
-    from PIL import Image
-
-    with Image.open(picture) as image:
-        return image.text["Description"]
-
-
 def publish(folder: Path, pictures: Sequence[str] = tuple(PICTURES)) -> None:
     """For maintainers: copy a finished run's pictures to figures/ and its CSV files to the packaged reference run."""
-    manifest_path = folder / "manifest.json"
-    if not manifest_path.is_file():
+    from PIL import Image
+
+    if not (folder / "manifest.json").is_file():
         raise UserError(f"{folder.name} holds no finished run (no manifest.json): run all lessons first")
-    manifest = json.loads(manifest_path.read_text())
-    scores = score.read_csv(folder / "scores.csv")
-    target = root() / "figures"
-    target.mkdir(exist_ok=True)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    profile, stamps = manifest["profile"], {}
+    about = {"profile": profile["name"], "model": profile["model"], "commit": manifest["commit"]}
     for name in pictures:
-        shutil.copyfile(folder / "figures" / f"{name}.png", target / f"{name}.png")
-    about = {
-        "profile": manifest["profile"]["name"],
-        "model": manifest["profile"]["model"],
-        "commit": manifest["commit"],
-    }
-    write_json(target / "figures.json", {name: about | {"stamp": _stamp(target / f"{name}.png")} for name in pictures})
-    REFERENCE.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / "figures" / f"{name}.png", root() / "figures" / f"{name}.png")
+        with Image.open(folder / "figures" / f"{name}.png") as image:
+            stamps[name] = about | {"stamp": image.text["Description"]}  # `Run.figure` wrote it into the file
+    write_json(root() / "figures" / "figures.json", stamps)
     for name in ("scores.csv", "answers.csv", "designs.csv", "beyond.csv"):
         shutil.copyfile(folder / name, REFERENCE / name)
     write_json(REFERENCE / "about.json", about | {"minutes": manifest["minutes_total"]})
     readme = root() / "README.md"
     before, rest = readme.read_text(encoding="utf-8").split(TABLE_BEGINS)
-    after = rest.split(TABLE_ENDS)[1]
-    middle = f"\n\n{readme_table(scores)}\n\n"
-    readme.write_text(before + TABLE_BEGINS + middle + TABLE_ENDS + after, encoding="utf-8")
+    table = f"{TABLE_BEGINS}\n\n{readme_table(score.read_csv(folder / 'scores.csv'))}\n\n{TABLE_ENDS}"
+    readme.write_text(before + table + rest.split(TABLE_ENDS)[1], encoding="utf-8")

@@ -26,7 +26,10 @@ TEMPLATE = Path(__file__).parent / "report.html.jinja"
 
 
 def write_report(this: Run, manifest: dict[str, Any]) -> Path:
-    """index.html of a run: what was run, the results in short, the table, the lessons, the pictures."""
+    """index.html of a run: what was run, the results in short, the table, the lessons, the pictures.
+
+    An unfinished run's manifest holds `stopped`: the stem of the `lesson`, `why`, and the stems of the lessons `left`.
+    """
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -40,7 +43,7 @@ def write_report(this: Run, manifest: dict[str, Any]) -> Path:
         arms=_arms(scores),
         seeds=sorted({int(seed) for seed in scores.seed}) or manifest["seeds"],
         asked=_asked(scores),
-        missing=missing(scores),
+        missing=unfinished(manifest) + missing(scores),
         results=results(scores, answers),
         table=main_table(scores),
         average=_average(scores),
@@ -67,6 +70,15 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 # --- in short --------------------------------------------------------------------------------------
+
+
+def unfinished(manifest: dict[str, Any]) -> list[str]:
+    """Where an unfinished run stopped, and which lessons it lacks."""
+    if not (stopped := manifest.get("stopped")):
+        return []
+    left = f" Not run: {', '.join(stopped['left'])}." if stopped["left"] else ""
+    count = " (JupyterLab shows this number beside the cell after Run All Cells.)" if "cell [" in stopped["why"] else ""
+    return [f"This run is not finished. It stopped in {stopped['why'].rstrip('.')}.{count}{left}"]
 
 
 def missing(scores: pd.DataFrame) -> list[str]:
@@ -174,16 +186,12 @@ def main_table(scores: pd.DataFrame) -> list[dict[str, Any]]:
 
 def readme_table(scores: pd.DataFrame) -> str:
     """The main table as Markdown, for the README: both tuned arms of a run beside the paper's Mistral rows."""
-    lines = [
-        "| benchmark | n | random | LIMA, unparsed | LIMA-Role, unparsed | paper: LIMA | paper: LIMA-Role |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    head = "| benchmark | n | random | LIMA, unparsed | LIMA-Role, unparsed | paper: LIMA | paper: LIMA-Role |"
+    lines = [head, "|---" * 7 + "|"]
     for row in main_table(scores):
-        ours = [
-            f"{c['accuracy']} ({c['interval']}), {c['unparsed']}" for c in (row["arms"][a] for a in ("lima", "role"))
-        ]
-        beside = [row["paper"][a] for a in ("lima", "role")]
-        lines.append("| " + " | ".join(map(str, (row["name"], row["n"], row["random"], *ours, *beside))) + " |")
+        ours = [f"{c['accuracy']} ({c['interval']}), {c['unparsed']}" for c in map(row["arms"].get, ("lima", "role"))]
+        cells = (row["name"], row["n"], row["random"], *ours, row["paper"]["lima"], row["paper"]["role"])
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
 
@@ -212,32 +220,20 @@ def _average(scores: pd.DataFrame) -> dict[str, Any] | None:
     }
 
 
-def rules_table(scores: pd.DataFrame) -> list[dict[str, Any]]:
-    """A line a benchmark and arm: accuracy and unparsed by both extraction rules, tokens, cut. Empty for an old table."""
+def rules_table(scores: pd.DataFrame) -> list[list[str]]:
+    """A line a benchmark and arm: n, accuracy and unparsed by both rules, tokens, cut. Empty for an old table."""
     if "kojima" not in scores or scores.kojima.isna().all():
         return []
-    lines = []
-    for (name, arm), part in scores.groupby(["benchmark", "arm"], sort=False):
-        mean = part[["accuracy", "kojima", "tokens", "cut"]].mean()
-        lines.append(
-            {
-                "benchmark": name.replace("_", " "),
-                "arm": _arms(scores)[arm],
-                "n": int(part.n.iloc[0]),
-                "declared": _number(100 * mean.accuracy, ".1f"),
-                "unparsed": _number(part.unparsed.sum(), ".0f"),
-                "kojima": _number(100 * mean.kojima, ".1f"),
-                "kojima_unparsed": _number(part.kojima_unparsed.sum(min_count=1), ".0f"),
-                "tokens": _number(mean.tokens, ".0f"),
-                "cut": _number(100 * mean.cut, ".0f"),
-            }
-        )
-    order = [name.replace("_", " ") for name in benchmarks.BENCHMARKS]
-    return sorted(lines, key=lambda line: order.index(line["benchmark"]) if line["benchmark"] in order else 99)
-
-
-def _number(value: Any, form: str) -> str:
-    return "–" if pd.isna(value) else format(float(value), form)
+    order, names, lines = list(benchmarks.BENCHMARKS), _arms(scores), []
+    groups = scores.groupby(["benchmark", "arm"], sort=False)
+    for name, arm in sorted(groups.groups, key=lambda key: order.index(key[0]) if key[0] in order else 99):
+        part = groups.get_group((name, arm))
+        mean, unread = part[["accuracy", "kojima", "cut"]].mean() * 100, part.kojima_unparsed.sum(min_count=1)
+        shown = (mean.accuracy, ".1f"), (part.unparsed.sum(), ".0f"), (mean.kojima, ".1f"), (unread, ".0f")
+        shown += (part.tokens.mean(), ".0f"), (mean.cut, ".0f")
+        cells = ("–" if pd.isna(value) else format(float(value), form) for value, form in shown)
+        lines.append([name.replace("_", " "), names[arm], str(int(part.n.iloc[0])), *cells])
+    return lines
 
 
 # --- the lessons -----------------------------------------------------------------------------------
@@ -292,13 +288,17 @@ def lessons(folder: Path, manifest: dict[str, Any], metrics: dict[str, Any]) -> 
     """Every lesson of the course: its title, and if it was executed here its page, notebook, minutes and finding."""
     notebooks = {p.stem: p for p in sorted((root() / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
     notebooks |= {p.stem: p for p in sorted((folder / "lessons").glob("[0-9][0-9]_*.ipynb"))}
-    found = []
+    found, stopped = [], manifest.get("stopped", {"lesson": "", "left": []})
     for stem, path in sorted(notebooks.items()):
         page = folder / "lessons" / f"{stem}.html"
-        own = metrics.get(stem[:2], {})
-        line = {"title": _title(path), "executed": page.is_file(), "page": f"lessons/{page.name}"}
+        own, state = metrics.get(stem[:2], {}), "" if page.is_file() else "not executed in this run"
+        if stem == stopped["lesson"]:
+            own, state = {}, "the run stopped in this lesson"  # what is recorded is of an earlier run
+        elif stem in stopped["left"] and page.is_file():
+            state = "not run this time: this page is an earlier one"
+        line = {"title": _title(path), "executed": page.is_file(), "page": f"lessons/{page.name}", "state": state}
         line |= {"notebook": f"lessons/{stem}.ipynb", "minutes": manifest["minutes"].get(stem, own.get("minutes"))}
-        cannot = [sentence.rstrip(".") for sentence in own.get("cannot_say", [])]  # the page puts its own behind
+        cannot = [sentence.rstrip(".") for sentence in own.get("cannot_say", [])]  # the page puts its own after
         found.append(line | {"finding": _finding(stem[:2], own), "cannot": cannot})
     return found
 

@@ -125,48 +125,35 @@ def numbers(folder: Path, name: str) -> pd.DataFrame | None:
 
 
 FEW = 24  # numbers that an alternative text says one by one
-SIDE = ("n", "seed", "seeds", "correct", "random", "p")  # columns that stand beside a result and are none
+BESIDE = ("n", "seed", "seeds", "correct", "random", "p")  # columns that stand beside a result and are not one
 NAMES = ("step", "layer", "design", "dialogues")  # columns that name a line, although they are numbers
 
 
 def describe(table: pd.DataFrame | None) -> str:
-    """What a picture's table holds, in words: all values where they are few, else the extremes of its first columns."""
+    """What a picture's table holds, in words: its values if they are few, else the extremes of its first columns.
+
+    If there are many and lines have two names (a domain and a noun), the highest value of each first name.
+    """
     if table is None or table.empty:
         return ""
-    named = {c: f"{c} " + table[c].map(_shown) for c in table.columns.intersection(NAMES)}
-    table = table.assign(**named).drop(columns="wording", errors="ignore")
-    table = table.dropna(axis=1, how="all")
-    measured = [c for c in table.select_dtypes("number") if str(c) not in SIDE and not str(c).endswith(("low", "high"))]
-    names = list(table.select_dtypes(exclude="number"))
-    labels = table[names[0]].fillna("").astype(str) if names else pd.Series("", index=table.index)
-    parts = [f"{len(table)} {'value' if len(measured) == 1 else 'row'}{'s' if len(table) > 1 else ''}"]
-    if len(names) > 1 and measured and table[names[0]].duplicated().any():  # nouns by domain, shares by kind
-        first, second = names[:2]
-        known = table.dropna(subset=[first, measured[0]])
-        by = f" by {first}" if first else ""
-        if len(known) <= FEW and not known.duplicated([first, second]).any():
-            told = measured if len(known) * len(measured) <= FEW else measured[:1]
-            each = [f"{a}: {_pairs(part[second], part[told])}" for a, part in known.groupby(first, sort=False)]
-            return f"{parts[0]}; {', '.join(told)}{by}: {'; '.join(each)}.".replace("_", " ")
-        top = known.loc[known.groupby(first, sort=False)[measured[0]].idxmax()]
-        each = ", ".join(f"{a}: {b} {_shown(v)}" for a, b, v in top[[first, second, measured[0]]].values)
-        return f"{parts[0]}; highest {measured[0]}{by}: {each}.".replace("_", " ")
-    for column in measured[:4]:
-        values = table[column].dropna()
-        least, most = values.idxmin(), values.idxmax()
-        if values[least] == values[most]:
-            parts.append(f"{column} {_shown(values[most])} throughout")
-            continue
-        low, high = (f"{_shown(values[i])} ({labels[i]})" if labels[i] else _shown(values[i]) for i in (least, most))
-        parts.append(f"{column} from {low} to {high}")
-    return f"{'; '.join(parts).replace('_', ' ')}."
-
-
-def _pairs(names: pd.Series, values: pd.DataFrame) -> str:
-    """'bar 0.5, rod 1' for one column of values, 'bar (0.5, 2), rod (1, 3)' for more."""
-    one = values.shape[1] == 1
-    said = [", ".join(map(_shown, row)) for row in values.values]
-    return ", ".join(f"{name} {text}" if one else f"{name} ({text})" for name, text in zip(names, said))
+    words = [c for c in table if c in NAMES or (table[c].dtype.kind not in "iufb" and c != "wording")]
+    left_out = (*words, *BESIDE, "wording")
+    measured = [
+        c for c in table.dropna(axis=1, how="all") if c not in left_out and not str(c).endswith(("low", "high"))
+    ]
+    few = table[measured].count().sum() <= FEW
+    two = len(words) > 1 and table[words[0]].duplicated().any()
+    said = [f"{len(table)} row{'s' if len(table) > 1 else ''}"]
+    for column in measured[: 1 if two and not few else 4]:
+        values, what = table[column].dropna(), column
+        if two and not few:
+            values, what = values[values.groupby(table[words[0]], sort=False).idxmax()], f"highest {column}"
+        elif not few:
+            values, what = values[[values.idxmin(), values.idxmax()]], f"lowest and highest {column}"
+        lines = [[f"{c} {_shown(v)}" if c in NAMES else _shown(v) for c, v in zip(words, line)]
+                 for line in table.loc[values.index, words].values]  # fmt: skip
+        said.append(f"{what}: " + ", ".join(" ".join([*line, _shown(v)]) for line, v in zip(lines, values)))
+    return f"{'; '.join(said).replace('_', ' ')}."
 
 
 def _shown(value: Any) -> str:

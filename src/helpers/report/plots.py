@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from ..arms import COLOURS, LABELS
 from .clouds import most_frequent
+from .clouds import word_clouds as word_clouds  # a lesson finds every picture here
 from .style import INK, PAGE, grid
 
 
@@ -72,17 +73,11 @@ def benchmark_scores(scores: pd.DataFrame) -> Figure:
         x = np.arange(len(names)) + (k - (len(arms) - 1) / 2) * 0.22
         _errorbar(axis, x, part.accuracy, part.low, part.high, arm)
     chance = scores.groupby("benchmark", sort=False).random.mean().loc[names]
-    axis.hlines(
-        100 * chance,
-        np.arange(len(names)) - 0.4,
-        np.arange(len(names)) + 0.4,
-        color=INK,
-        linestyle=":",
-        label="random guessing",
-    )
+    x = np.arange(len(names))
+    axis.hlines(100 * chance, x - 0.4, x + 0.4, color=INK, linestyle=":", label="random guessing")
     n = scores.groupby("benchmark", sort=False).n.first().loc[names]
     labels = [f"{m.replace('_', ' ')} (n={c})" for m, c in n.items()]
-    axis.set_xticks(np.arange(len(names)), labels, fontsize=10, rotation=40, ha="right", rotation_mode="anchor")
+    axis.set_xticks(x, labels, fontsize=10, rotation=40, ha="right", rotation_mode="anchor")
     axis.set(ylabel="accuracy (%)", ylim=(-2, 102), title="Eight benchmarks, 95 % intervals")
     axis.grid(axis="x", visible=False)
     figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=10)
@@ -109,17 +104,14 @@ def repetitions(studies: pd.DataFrame, gain: float) -> Figure:
 def domains(table: pd.DataFrame, first: str = "lima", second: str = "role") -> Figure:
     """The paper's Figure 3 from `domains.table`: accuracy of two arms with intervals; right, the paired difference."""
     y = np.arange(len(table))[::-1]
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(PAGE, 1.6 + 0.42 * len(table)), sharey=True, width_ratios=(1.2, 1)
-    )
+    figure, (left, right) = _panels(1.6 + 0.42 * len(table), (1.2, 1))
     for offset, arm in ((0.16, first), (-0.16, second)):
         low, high = table[f"{arm}_low"], table[f"{arm}_high"]
         left.hlines(y + offset, 100 * low, 100 * high, color=COLOURS[arm], linewidth=2.2, alpha=0.55)
         left.plot(100 * table[arm], y + offset, "o", color=COLOURS[arm], label=LABELS[arm], markersize=6.5)
     left.axvline(25, color=INK, linestyle=":", linewidth=1.4, label="guessing")
-    left.set_yticks(
-        y, [f"{name.replace('_', ' ')}\nn = {n}" for name, n in zip(table.index, table.n)], linespacing=0.95
-    )
+    labels = [f"{name.replace('_', ' ')}\nn = {n}" for name, n in zip(table.index, table.n)]
+    left.set_yticks(y, labels, linespacing=0.95)
     left.set(xlabel="accuracy (%)", xlim=(-3, 103), ylim=(-0.6, len(table) - 0.4), title="Accuracy")
     right.axvline(0, color=INK, linewidth=1)
     right.hlines(y, 100 * table.low, 100 * table.high, color=INK, linewidth=2.2, alpha=0.45)
@@ -153,9 +145,7 @@ def diversity(table: pd.DataFrame) -> Figure:
     """
     y = np.arange(len(table))[::-1]
     colours = [COLOURS["lima"] if kind == "multi-domain" else COLOURS["role"] for kind in table.kind]
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(PAGE, 1.6 + 0.42 * len(table)), sharey=True, width_ratios=(1, 1.2)
-    )
+    figure, (left, right) = _panels(1.6 + 0.42 * len(table), (1, 1.2))
     size = int(table.roles.min()) if len(table) else 0
     left.scatter(table["nouns at equal n"], y, c=colours, s=55, zorder=3)
     left.set_yticks(y, [f"{name.replace('_', ' ')}\n{n} roles" for name, n in zip(table.benchmark, table.roles)])
@@ -230,9 +220,7 @@ def judge_bars(table: pd.DataFrame, a: str = "lima", b: str = "role", paper: pd.
     """
     net = table if paper is None else pd.concat([table, paper.to_frame().T])
     y = np.arange(len(net))[::-1]
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(PAGE, 1.7 + 0.48 * len(net)), sharey=True, width_ratios=(1.35, 1)
-    )
+    figure, (left, right) = _panels(1.7 + 0.48 * len(net), (1.35, 1))
     shares = table[["b", "tie", "a"]].div(table.n.clip(lower=1), axis=0)
     begin = np.zeros(len(table))
     colours = {"b": COLOURS[b], "tie": "#c9c9c9", "a": COLOURS[a]}
@@ -263,10 +251,8 @@ def learning_curve(table: pd.DataFrame, chance: float) -> Figure:
     """After so many dialogues (`experiments.curve_table`): the share of well-formed role prompts and of right answers (shares of 1)."""
     figure, axes = plt.subplots(1, 2, figsize=(PAGE, 3.1), sharey=True)
     x = np.arange(len(table))
-    for axis, name, colour, title in (
-        (axes[0], "role", COLOURS["role"], "Well-formed role prompts"),
-        (axes[1], "right", INK, "Right answers"),
-    ):
+    shown = (("role", COLOURS["role"], "Well-formed role prompts"), ("right", INK, "Right answers"))
+    for axis, (name, colour, title) in zip(axes, shown):
         axis.vlines(x, 100 * table[f"{name}_low"], 100 * table[f"{name}_high"], color=colour, linewidth=2.4, alpha=0.5)
         axis.plot(x, 100 * table[name], "o-", color=colour, markersize=7, linewidth=1.2)
         axis.set_xticks(x, table.dialogues)
@@ -313,6 +299,11 @@ def fidelity(table: pd.DataFrame, names: dict[str, str]) -> Figure:
     axis.set_xticks([-1, -0.5, 0, 0.5, 1], ["−1", "−0.5", "0", "+0.5", "+1"])
     figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=len(arms), fontsize=10.5)
     return figure
+
+
+def _panels(height: float, widths: tuple[float, float]):
+    """A figure of two panels of these relative widths, with the same rows."""
+    return plt.subplots(1, 2, figsize=(PAGE, height), sharey=True, width_ratios=widths)
 
 
 def _errorbar(axis, x, middle, low, high, arm: str) -> None:

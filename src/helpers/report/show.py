@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
+import textwrap
 from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 import pandas as pd
-from IPython.display import HTML
+from IPython.display import HTML, Code
+from pandas.io.formats.style import Styler
 
 from .. import roles
 
@@ -47,52 +51,30 @@ def side_by_side(replies: dict[str, str]) -> HTML:
 
 def table(frame: pd.DataFrame, caption: str = "", percent: Sequence[str] = (), index: bool = False) -> HTML:
     """A data frame as a plain table: text left, numbers right; columns in `percent` hold shares of 1, shown as 12.3."""
-    shown = frame.reset_index() if index else frame
-    numeric = [c in percent or pd.api.types.is_numeric_dtype(shown[c]) for c in shown]
-
-    def row(tag: str, values: Sequence[Any]) -> str:
-        cells = zip(values, numeric, strict=True)
-        style = "text-align:{};vertical-align:top;white-space:normal"
-        return "".join(f'<{tag} style="{style.format("right" if n else "left")}">{v}</{tag}>' for v, n in cells)
-
-    def text(column: str, value: Any) -> str:
-        if pd.isna(value):
-            return "–"
-        return (
-            f"{100 * value:.1f}" if column in percent else escape(f"{value:g}" if type(value) is float else str(value))
-        )
-
-    head = row("th", ["" if index and c == "index" else escape(str(c)) for c in shown])
-    lines = [
-        row("td", [text(c, v) for c, v in zip(shown, values)]) for values in shown.itertuples(index=False, name=None)
-    ]
-    title = (
-        f'<caption style="caption-side:top;text-align:left;color:#555;white-space:nowrap">{escape(caption)}</caption>'
-        if caption
-        else ""
+    shown = frame.reset_index(drop=not index).rename(columns={"index": ""} if index else {})
+    shares = [column for column in shown if column in percent]
+    right = [column in shares or pd.api.types.is_numeric_dtype(shown[column]) for column in shown]
+    styles = {f".col{k}": f"text-align:{'right' if numeric else 'left'}" for k, numeric in enumerate(right)}
+    styles["th, td"] = "vertical-align:top;white-space:normal"
+    styles["caption"] = "caption-side:top;text-align:left;color:#555;white-space:nowrap"
+    same = hashlib.sha256(f"{caption}{shown.to_csv()}".encode()).hexdigest()[:8]  # for the same table, in every run
+    styler = (
+        Styler(shown, uuid=same, caption=escape(caption) or None, cell_ids=False)
+        .hide(axis="index")
+        .format(lambda value: f"{value:g}" if isinstance(value, float) else str(value), na_rep="–", escape="html")
+        .format(lambda share: f"{100 * share:.1f}", subset=shares, na_rep="–")
+        .format_index(escape="html", axis="columns")
+        .set_table_styles([{"selector": selector, "props": props} for selector, props in styles.items()])
     )
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return HTML(f'<table class="dataframe">{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>')
+    return HTML(styler.to_html(table_attributes='class="dataframe"'))
 
 
 def source(function: Any) -> HTML:
     """The source of a helper, highlighted: what a lesson teaches is read from where it lives."""
-    import inspect
-    import textwrap
-
-    from pygments import highlight as colour
-    from pygments.formatters import HtmlFormatter
-    from pygments.lexers import PythonLexer
-
-    code = textwrap.dedent(inspect.getsource(function))
+    code = Code(textwrap.dedent(inspect.getsource(function)), language="python")
     where = f"helpers.{function.__module__.removeprefix('helpers.')}"
-    html = colour(
-        code,
-        PythonLexer(),
-        HtmlFormatter(
-            noclasses=True, style="default", prestyles="line-height:1.35;font-family:monospace;font-size:13px"
-        ),
-    )
     return HTML(
-        f'<div style="border-left:3px solid #0072B2;padding-left:10px"><small>{escape(where)}</small>{html}</div>'
+        f'<div style="border-left:3px solid #0072B2;padding-left:10px"><small>{escape(where)}</small>'
+        f'<div class="output_html">{code._repr_html_()}</div></div>'
+        "<style>.output_html pre { font:13px/1.25 monospace }</style>"
     )
