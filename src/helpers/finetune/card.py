@@ -26,7 +26,7 @@ Prompt it as it was trained, and it {does}:
 | dialogues | {dialogues_seen:,} seen, sha256 of the data {data} |
 | steps, batch | {steps}, {batch} |
 | learning rate, weight decay | {lr}, {decay} |
-| attention dropout | 0 to {dropout} over the layers |
+| attention dropout | 0 to {attention_dropout} over the layers |
 | precision | {precision} |
 | tokens (trained) | {tokens:,} ({trained_tokens:,}) |
 | last loss | {loss:.3f} |
@@ -61,9 +61,20 @@ def model_card(manifest: dict[str, Any]) -> str:
         batch=recipe["batch_size"],
         lr=recipe["learning_rate"],
         decay=recipe["weight_decay"],
-        dropout=recipe["attention_dropout"],
         loss=manifest["losses"][-1],
-        **{k: manifest[k] for k in ("arm", "seed", "dialogues_seen", "steps", "precision", "tokens", "trained_tokens")},
+        **{
+            k: manifest[k]
+            for k in (
+                "arm",
+                "seed",
+                "dialogues_seen",
+                "steps",
+                "precision",
+                "tokens",
+                "trained_tokens",
+                "attention_dropout",
+            )
+        },
         data=manifest["data"][:12],
         commit=manifest["commit"],
     )
