@@ -142,7 +142,7 @@ def test_a_reply_stops_before_a_new_user_turn_and_at_the_end_token(script, text)
 
 def test_the_second_stage_reads_on_over_an_empty_line():
     """A model that writes ":" and a line break before its answer has not answered yet."""
-    from helpers.chat import LINE_END
+    from helpers.chat.local import LINE_END
 
     assert LINE_END.search(":\n\nYes") is None and LINE_END.search(" (B)\n").start("cut") == 4
 
@@ -211,7 +211,7 @@ def test_finish_says_whether_the_limit_cut_the_answer():
 @pytest.mark.parametrize(("n", "first"), [(8, 2), (200, 32)], ids=["a quarter of few", "32 of many"])
 def test_the_time_left_is_told_once_there_are_answers_to_tell_it_from(monkeypatch, n, first):
     clock = iter(range(0, 10 * (n + 2), 10))
-    monkeypatch.setattr("helpers.chat.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("helpers.chat.asking.time.monotonic", lambda: next(clock))
     lines = []
     assert list(with_progress(iter(range(n)), n, "questions", lines.append)) == list(range(n))
     assert not any("left" in line for line in lines[: first - 1])

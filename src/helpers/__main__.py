@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -229,7 +230,12 @@ def finetune(
         raise UserError(
             f"unknown arm {arm!r}: choose {', '.join(dict.fromkeys((*finetune_.ARMS, *finetune_.STRATEGIES)))}"
         )
-    data = lima.load_rows(rows) if rows else Run(settings, out.parent).annotated()
+    own = out.parent / "lima_role.jsonl"
+    if rows or own.is_file():
+        data = lima.load_rows(rows or own)
+    else:
+        with tempfile.TemporaryDirectory() as folder:  # beside the model nothing is written
+            data = Run(settings, Path(folder)).annotated()
     finetune_.finetune(settings, arm, data, out, seed, report_to=report_to)
 
 

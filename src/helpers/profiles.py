@@ -7,6 +7,7 @@ A profile is data: lessons and commands receive one and never ask which machine 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -167,7 +168,10 @@ PROFILES = {p.name: p for p in (CPU, QLORA, A100)}
 
 
 def get(name: str, **overrides: Any) -> Profile:
-    """The profile of that name, with single settings replaced (`max_steps=4`, `model="some/folder"`)."""
+    """The profile of that name, with single settings replaced (`max_steps=4`, `model="some/folder"`).
+
+    `lora` may be a dict, as in a notebook's OVERRIDES = {"lora": {"rank": 8}}: what it does not name is `Lora`'s default.
+    """
     if name not in PROFILES:
         raise UserError(f"unknown profile {name!r}: choose one of {', '.join(PROFILES)}")
     known = {f.name for f in fields(Profile)} - {"name"}
@@ -175,6 +179,23 @@ def get(name: str, **overrides: Any) -> Profile:
         raise UserError(f"unknown setting {wrong[0]!r} for profile {name!r}: choose one of {', '.join(sorted(known))}")
     if overrides.get("stage2", "continue") not in STAGE2:
         raise UserError(f"unknown stage2 {overrides['stage2']!r}: choose {', '.join(STAGE2)}")
+    if not isinstance(lora := overrides.get("lora"), Lora | None):
+        overrides["lora"] = _lora(lora)
     if name != "cpu" and overrides.get("model") in EPOCHS:
         overrides.setdefault("epochs", EPOCHS[overrides["model"]])
     return replace(PROFILES[name], **overrides)
+
+
+def _lora(given: Any) -> Lora:
+    """A `Lora` from JSON data; UserError for what it does not know."""
+    known = {f.name: type(f.default) for f in fields(Lora)}
+    if not isinstance(given, Mapping):
+        raise UserError(f"lora={given!r}: give a dict, such as {{'rank': 8}}, or None for all weights")
+    if wrong := sorted(set(given) - set(known)):
+        raise UserError(f"unknown setting {wrong[0]!r} of lora: choose from {', '.join(known)}")
+    for name, value in given.items():
+        if type(value) not in (int, known[name]) or not (0 <= value < 1 if name == "dropout" else value > 0):
+            raise UserError(
+                f"lora: {name}={value!r} cannot be: rank and alpha are whole numbers from 1 on, dropout is 0 to 1"
+            )
+    return Lora(**given)

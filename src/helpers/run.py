@@ -197,7 +197,10 @@ def open_run(profile: str, folder: str | Path | None = None, **overrides: Any) -
     source_for(settings.source)
     path = Path(folder) if folder else root() / "runs" / profile
     marker = path / "profile.json"
-    mine = {"profile": profile, "overrides": json.loads(json.dumps(overrides))}
+    overrides = {
+        name: json.loads(json.dumps(settings.describe()[name])) for name in overrides
+    }  # a Lora is a dict there
+    mine = {"profile": profile, "overrides": overrides}
     if marker.is_file():
         try:
             theirs = json.loads(marker.read_text())

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import roles
-from ..data import SAMPLES, hub_rows, local_folder, read_jsonl
+from ..data import SAMPLES, hub_rows, local_folder, read_jsonl, shuffle
 from ..errors import UserError
 from . import originals
 
@@ -58,18 +58,6 @@ def read(source: str, name: str, local: str, hub: tuple[str, ...], required: tup
 def render_options(options: dict[str, str]) -> str:
     """{"A": "bank", "B": "mall"} -> "(A) bank (B) mall"."""
     return " ".join(f"({letter}) {text}" for letter, text in options.items())
-
-
-def shuffle(items: list, rng: random.Random) -> None:
-    """`rng.shuffle(items)` as Python 3.11 does it, written out, so that no other version asks other questions.
-
-    Python keeps the generator's numbers for a seed from version to version, but does not promise `shuffle`.
-    """
-    for i in range(len(items) - 1, 0, -1):
-        j = rng.getrandbits((i + 1).bit_length())
-        while j > i:
-            j = rng.getrandbits((i + 1).bit_length())
-        items[i], items[j] = items[j], items[i]
 
 
 def shuffled(items: list[str], row_key: str, seed: int) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import random
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -83,3 +84,15 @@ def hub_rows(repo: str, config: str | None, split: str, revision: str | None = N
         raise UserError(
             f"could not load {repo} from the hub ({reason}): log in, or set SPT_DATA to a local copy"
         ) from error
+
+
+def shuffle(items: list, rng: random.Random) -> None:
+    """`rng.shuffle(items)` as Python 3.11 does it, written out: other versions ask the same questions and train in the same order.
+
+    Python keeps the generator's numbers for a seed from version to version, but does not promise `shuffle`.
+    """
+    for i in range(len(items) - 1, 0, -1):
+        j = rng.getrandbits((i + 1).bit_length())
+        while j > i:
+            j = rng.getrandbits((i + 1).bit_length())
+        items[i], items[j] = items[j], items[i]

@@ -1,4 +1,5 @@
 """LIMA / LIMA-Role -> a tuned model (paper, sections 3.2 and 4.2), on TRL's SFTTrainer."""
 
+from .attention import dropout_ramp, set_attention_dropout
 from .encode import IGNORED, Encoded, encode_dialogue, encode_rows, segments
-from .tune import ARMS, LOGS, STRATEGIES, TRAINING, dropout_ramp, finetune, merge, set_attention_dropout
+from .tune import ARMS, LOGS, STRATEGIES, TRAINING, finetune, merge

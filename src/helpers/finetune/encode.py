@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import roles, strategies
+from ..data import shuffle
 from ..errors import UserError
 
 IGNORED = -100  # label of a token outside the loss (torch's cross_entropy)
@@ -123,7 +124,7 @@ def epoch_order(
     almost vanishes, and which rows share a step does not change.
     """
     order = list(range(len(lengths)))
-    random.Random(seed if epoch == 0 else f"{seed}, epoch {epoch}").shuffle(order)
+    shuffle(order, random.Random(seed if epoch == 0 else f"{seed}, epoch {epoch}"))
     if device_batch_size == 1:
         return order
     steps = (order[i : i + batch_size] for i in range(0, len(order), batch_size))

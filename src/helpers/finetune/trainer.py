@@ -7,6 +7,7 @@ numbers and position, is written under another name and renamed when it is whole
 from __future__ import annotations
 
 import errno
+import inspect
 import math
 import os
 import shutil
@@ -24,22 +25,12 @@ from trl import SFTConfig, SFTTrainer
 
 from .. import models
 from ..errors import UserError
+from ..machine.files import rename
 from ..machine.resources import peak_gib
 from ..profiles import Profile
+from . import mfu
 from .encode import IGNORED, Encoded, epoch_order
 from .precision import AdamW16
-
-# Peak bf16 (dense) TFLOP/s by the GPU's name, from NVIDIA's data sheets: what MFU is measured against.
-PEAK_TFLOPS = {
-    "H200": 989,
-    "H100": 989,
-    "A100": 312,
-    "L40S": 362,
-    "A10G": 125,
-    "L4": 121,
-    "RTX 4090": 165,
-    "RTX 3090": 71,
-}
 
 
 def accumulation(profile: Profile, devices: int) -> int:
@@ -120,9 +111,13 @@ class Trainer(SFTTrainer):
 
     loss_is_scaled_for_ga = True  # compute_loss divides by the trained tokens of the whole optimizer step
 
-    def __init__(self, *args: Any, sampler: EpochSampler, **kwargs: Any) -> None:
-        self.sampler = sampler
+    def __init__(
+        self, *args: Any, sampler: EpochSampler, before: Callable[[int, int], None] | None = None, **kwargs: Any
+    ) -> None:
+        self.sampler, self.before = sampler, before
         super().__init__(*args, **kwargs)
+        whole = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+        self.keeps = "logits_to_keep" in inspect.signature(whole.forward).parameters
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
         return self.sampler
@@ -135,11 +130,15 @@ class Trainer(SFTTrainer):
         Logits are made for trained positions only. TRL's own loss also measures entropy and accuracy, which
         costs a CPU a quarter of the step.
         """
+        if self.before:
+            self.before(*inputs["input_ids"].shape)
         labels = inputs["labels"][:, 1:]  # the logits at position t predict token t + 1
         trained = (labels != IGNORED).any(0).nonzero()[:, 0]
-        out = model(input_ids=inputs["input_ids"], attention_mask=inputs.get("attention_mask"), logits_to_keep=trained)
+        kept = {"logits_to_keep": trained} if self.keeps else {}
+        out = model(input_ids=inputs["input_ids"], attention_mask=inputs.get("attention_mask"), **kept)
+        logits = out.logits if self.keeps else out.logits[:, trained]
         loss = torch.nn.functional.cross_entropy(
-            out.logits.float().flatten(0, 1), labels[:, trained].flatten(), ignore_index=IGNORED, reduction="sum"
+            logits.float().flatten(0, 1), labels[:, trained].flatten(), ignore_index=IGNORED, reduction="sum"
         )
         if num_items_in_batch is None:  # evaluation
             loss = loss / (labels != IGNORED).sum()
@@ -180,7 +179,7 @@ class Trainer(SFTTrainer):
             new = work / f"checkpoint-{self.state.global_step}"
             _sync(writing)
             shutil.rmtree(new, ignore_errors=True)
-            (writing / new.name).replace(new)
+            rename(writing / new.name, new)
             for old in work.glob("checkpoint-*"):
                 if old != new:
                     shutil.rmtree(old, ignore_errors=True)
@@ -198,8 +197,12 @@ def build(
     say: Callable,
     report_to: str = "none",
     watch: Callable[[int, Any, Any], None] | None = None,
+    before: Callable[[int, int], None] | None = None,
 ) -> Trainer:
-    """A trainer that is ready to `train()`; works on one device, and on many under `accelerate launch`."""
+    """A trainer that is ready to `train()`; works on one device, and on many under `accelerate launch`.
+
+    `before` is called ahead of every pass with its rows and their tokens (`memory.keep_to`).
+    """
     devices = int(os.environ.get("WORLD_SIZE", "1"))
     lengths = [len(e.input_ids) for e in encoded]
     blank = [Encoded([tokenizer.eos_token_id] * 2, [IGNORED] * 2)] if devices > 1 else []
@@ -218,8 +221,9 @@ def build(
             processing_class=tokenizer,
             peft_config=_lora(profile),
             optimizer_cls_and_kwargs=optimizer,
-            callbacks=[Progress(encoded, sampler, model, say, watch)],
+            callbacks=[Progress(encoded, sampler, say, watch)],
             sampler=sampler,
+            before=before,
         )
     if profile.quantized:  # TRL has made the adapters bfloat16, which rounds updates away (precision.py)
         for weight in trainer.model.parameters():
@@ -250,20 +254,18 @@ class Progress(TrainerCallback):
         self,
         encoded: Sequence[Encoded],
         sampler: EpochSampler,
-        model: Any,
         say: Callable,
         watch: Callable | None = None,
     ) -> None:
         self.tokens = [len(e.input_ids) for e in encoded]
         self.trained = [sum(x != IGNORED for x in e.labels) for e in encoded]
         self.sampler, self.say, self.watch = sampler, say, watch
-        self.flops_per_token = 6 * sum(
-            p.numel() for p in model.parameters()
-        )  # forward 2, backward 4; attention left out
+        self.flops = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.first, self.began = state.global_step, time.monotonic()
         self.before = sum_seconds(state.log_history)
+        self.flops = mfu.flops_per_token(kwargs["model"])  # adapters are in it by now
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         if self.watch is None:
@@ -274,7 +276,7 @@ class Progress(TrainerCallback):
         model.train()
         self.began += time.monotonic() - stopped  # looking is not training
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, model: Any = None, **kwargs: Any) -> None:
         if "loss" not in (logs or {}):
             return
         now = time.monotonic()
@@ -289,16 +291,15 @@ class Progress(TrainerCallback):
         left = (now - self.began) / len(steps) * (state.max_steps - state.global_step)
         self.say(
             f"  step {state.global_step:3}/{state.max_steps}  loss {logs['loss']:.3f}  {rate:4.0f} tokens/s "
-            f"({trained:.0f} trained){self._gpu(rate)}  {peak_gib():.1f} GiB  {left:4.0f} s left"
+            f"({trained:.0f} trained){self._mfu(rate, model)}  {peak_gib():.1f} GiB  {left:4.0f} s left"
         )
 
-    def _gpu(self, rate: float) -> str:
-        if not torch.cuda.is_available():
+    def _mfu(self, rate: float, model: Any) -> str:
+        device = next(model.parameters()).device
+        if device.type != "cuda" or not (peak := mfu.peak_tflops(torch.cuda.get_device_name(device))):
             return ""
-        name = torch.cuda.get_device_name()
-        peak = next((tflops for part, tflops in PEAK_TFLOPS.items() if part in name), None)
         devices = int(os.environ.get("WORLD_SIZE", "1"))
-        return f", MFU {100 * rate * self.flops_per_token / (peak * 1e12 * devices):.0f} %" if peak else ""
+        return f", MFU {100 * rate * self.flops / (peak * 1e12 * devices):.0f} %"
 
 
 def sum_seconds(history: Sequence[dict[str, Any]]) -> float:
@@ -323,7 +324,7 @@ def _sync(folder: Path) -> None:
     """Everything in `folder` is on the disk when this returns."""
     for path in folder.rglob("*"):
         if path.is_file():
-            with path.open("rb") as file:
+            with path.open("r+b") as file:  # Windows flushes only what may be written
                 os.fsync(file.fileno())
 
 

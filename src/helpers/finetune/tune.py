@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,12 @@ from .. import models
 from ..chat import chat_template
 from ..errors import UserError
 from ..machine import provenance
+from ..machine.files import rename
 from ..machine.resources import peak_gib
 from ..profiles import Profile
 from ..strategies import STRATEGIES
 from . import memory
+from .attention import dropout_ramp, set_attention_dropout
 from .card import model_card
 from .encode import IGNORED, Encoded, check_rows, encode_rows, segments
 
@@ -36,26 +39,6 @@ TRAINING = (  # the settings of a profile that a model depends on
     *("gradient_checkpointing", "design"),
 )
 LOGS = ("tensorboard", "wandb", "trackio")
-WITH_DROPOUT = ("eager", "sdpa", "flash_attention_2")  # attention kernels that drop attention weights in training
-
-
-def dropout_ramp(layers: int, last: float = 0.25) -> list[float]:
-    """Attention dropout of each layer: 0.0 in the first, `last` in the last, linear between (section 4.2)."""
-    return [last * i / (layers - 1) if layers > 1 else last for i in range(layers)]
-
-
-def set_attention_dropout(model: Any, ramp: Sequence[float]) -> None:
-    """Give every layer its own p. The config knows one value for all; each attention module reads its own."""
-    kernel = getattr(model.config, "_attn_implementation", "eager") or "eager"
-    if any(ramp) and kernel not in WITH_DROPOUT:
-        raise UserError(
-            f"attention kernel {kernel!r} has no dropout: load the model with one of {', '.join(WITH_DROPOUT)}"
-        )
-    layers = model.get_decoder().layers
-    for layer, p in zip(layers, ramp, strict=True):
-        if not hasattr(layer.self_attn, "attention_dropout"):
-            raise UserError(f"{type(layer.self_attn).__name__} has no attention_dropout: use a Llama or Mistral model")
-        layer.self_attn.attention_dropout = p
 
 
 def finetune(
@@ -103,15 +86,38 @@ def finetune(
         return done
     out.parent.mkdir(parents=True, exist_ok=True)
     lock = SoftFileLock(f"{out}.lock", timeout=0)
-    try:
-        if main:
-            lock.acquire()
-    except Timeout:
-        raise UserError(f"{out.name} is being trained by process {lock.pid}: wait for it to end, or end it") from None
+    _together(lambda: _acquire(lock, out), profile, main, devices)
     try:
         return _finetune(profile, recipe, rows, out, say, report_to, watch, main, devices)
     finally:
         lock.release()
+
+
+def _acquire(lock: SoftFileLock, out: Path) -> None:
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(f"{out.name} is being trained by process {lock.pid}: wait for it to end, or end it") from None
+
+
+def _together(do: Callable[[], Any], profile: Profile, main: bool, devices: int) -> Any:
+    """What `do` returns in the first process, or its UserError, in every process: none goes on alone."""
+    if devices == 1:
+        return do()
+    from accelerate import PartialState
+    from accelerate.utils import broadcast_object_list
+
+    PartialState(cpu=profile.device == "cpu")  # the processes meet here; the trainer finds them so
+    outcome: list[Any] = [None, None]
+    if main:
+        try:
+            outcome[0] = do()
+        except UserError as error:
+            outcome[1] = str(error)
+    result, refusal = broadcast_object_list(outcome)
+    if refusal:
+        raise UserError(refusal)
+    return result
 
 
 def _finetune(
@@ -131,23 +137,34 @@ def _finetune(
     models.need_device(profile)
     models.release_memory()  # what a lesson has loaded before and dropped
     steps_each = trainer_.accumulation(profile, devices)
-    plan = memory.choose(profile, memory.sizes(models.config(profile)), memory.available(profile), devices)
+    size = memory.sizes(models.config(profile))
+    tokenizer, most = models.tokenizer(profile), min(profile.max_tokens, size.positions or profile.max_tokens)
+    encoded, left_out = encode_rows(rows, tokenizer, arm, most, profile.design)
+    longest = max(len(e.input_ids) for e in encoded)
+    plan = _together(
+        lambda: memory.choose(profile, size, memory.available(profile), devices, longest), profile, main, devices
+    )
+    if plan.without:
+        profile = replace(profile, gradient_checkpointing=True)
+    before = memory.keep_to(plan, profile, size) if profile.device == "cpu" else None
     say(plan)
     say(
         f"a batch of {profile.batch_size} = {profile.device_batch_size} x {steps_each} x {devices} (dialogues per device x passes x devices)"
     )
-    model, tokenizer = _trainable(profile, plan.precision)
-    encoded, left_out = encode_rows(rows, tokenizer, arm, profile.max_tokens, profile.design)
+    ramp = profile.attention_dropout if size.drops else 0.0
+    if ramp != profile.attention_dropout:
+        say("this model's attention has no dropout: trained without it")
+    model = _trainable(profile, plan.precision)
     _check_vocabulary(encoded, model)
     cut = sum(e.cut for e in encoded)
     if cut or left_out:
-        say(
-            f"{cut} dialogues were cut at a turn's end, {len(left_out)} do not fit into {profile.max_tokens} tokens and are left out"
-        )
-    set_attention_dropout(model, dropout_ramp(len(model.get_decoder().layers), profile.attention_dropout))
+        say(f"{cut} dialogues were cut at a turn's end, {len(left_out)} do not fit into {most} tokens and are left out")
+    set_attention_dropout(model, dropout_ramp(size.layers, ramp))
     started = recipe | {"precision": plan.precision}
-    resume = _resumable(work, started, main)
-    trainer = trainer_.build(profile, plan.precision, model, tokenizer, encoded, work, seed, say, report_to, watch)
+    resume = _together(lambda: _resumable(work, started), profile, main, devices)
+    trainer = trainer_.build(
+        profile, plan.precision, model, tokenizer, encoded, work, seed, say, report_to, watch, before
+    )
     if resume:
         say(f"{out.name}: going on from {resume.name}")
     with models.quiet_transformers():
@@ -159,6 +176,8 @@ def _finetune(
     tokens = sum(len(encoded[i].input_ids) for i in seen)
     manifest = recipe | {
         "precision": plan.precision,
+        "attention_dropout": ramp,
+        "checkpointed": profile.gradient_checkpointing,
         "devices": devices,
         "steps": steps,
         "dialogues_seen": len(seen),
@@ -210,7 +229,7 @@ def _tidy(out: Path) -> None:
             shutil.rmtree(work, ignore_errors=True)
 
 
-def _resumable(work: Path, started: dict[str, Any], main: bool) -> Path | None:
+def _resumable(work: Path, started: dict[str, Any]) -> Path | None:
     """The checkpoint to go on from, if `work` was begun with this very recipe; else nothing, and a fresh `work`."""
     from .trainer import last_checkpoint
 
@@ -221,27 +240,26 @@ def _resumable(work: Path, started: dict[str, Any], main: bool) -> Path | None:
         same = False
     if same:
         return last_checkpoint(work)
-    if main:
-        if last_checkpoint(work):
-            raise UserError(
-                f"{work.name} holds an unfinished run of another recipe or other data: remove it or choose another --out"
-            )
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        note.write_text(json.dumps(started))
+    if last_checkpoint(work):
+        raise UserError(
+            f"{work.name} holds an unfinished run of another recipe or other data: remove it or choose another --out"
+        )
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    note.write_text(json.dumps(started))
     return None
 
 
-def _trainable(profile: Profile, precision: str) -> tuple[Any, Any]:
-    """Model and tokenizer, with weights as `precision` says: plain bfloat16 would round updates away (precision.py)."""
+def _trainable(profile: Profile, precision: str) -> Any:
+    """The model, with weights as `precision` says: plain bfloat16 would round updates away (precision.py)."""
     dtype = profile.dtype if profile.quantized else {"fp32": "float32", "bf16-sr": "bfloat16"}[precision]
-    model, tokenizer = models.load(profile, dtype=dtype)
+    model, _ = models.load(profile, dtype=dtype)
     model.config.use_cache = False
     if profile.quantized:
         from peft import prepare_model_for_kbit_training
 
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=profile.gradient_checkpointing)
-    return model.train(), tokenizer
+    return model.train()
 
 
 def _check_vocabulary(encoded: Sequence[Encoded], model: Any) -> None:
@@ -270,14 +288,12 @@ def _save(trainer: Any, tokenizer: Any, out: Path, manifest: dict[str, Any], mai
         (temporary / "README.md").write_text(model_card(manifest), encoding="utf-8")
         (temporary / "manifest.json").write_text(json.dumps(manifest, indent=1))
         shutil.rmtree(out, ignore_errors=True)
-        temporary.replace(out)
+        rename(temporary, out)
     trainer.accelerator.wait_for_everyone()
 
 
 def merge(profile: Profile, adapter: Path, out: Path) -> Path:
     """Fold a LoRA adapter into its base model (loaded unquantised) and save a plain model to `out`."""
-    from dataclasses import replace
-
     if not (adapter / "adapter_config.json").is_file():
         raise UserError(f"{adapter.name} holds no adapter: merge is for models tuned with LoRA")
     if out.exists() and any(out.iterdir()):

@@ -9,6 +9,7 @@ from .. import benchmarks, models
 from ..data import lima, source_for
 from ..errors import UserError
 from ..profiles import DEFAULT_MODEL, get
+from .files import rename
 
 
 def prefetch(profile: str, to: Path, say=print) -> None:
@@ -21,7 +22,7 @@ def prefetch(profile: str, to: Path, say=print) -> None:
             temporary = to / (DEFAULT_MODEL + ".tmp")
             shutil.rmtree(temporary, ignore_errors=True)
             shutil.copytree(models.fetch_default(say), temporary)
-            temporary.rename(target)
+            rename(temporary, target)
         say(f"model: set SPT_CACHE to {to.name} on every machine of the room")
     else:
         from huggingface_hub import snapshot_download

