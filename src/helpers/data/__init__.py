@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..machine.places import place
 
 SAMPLES = Path(__file__).parent / "samples"
 REFERENCE = SAMPLES / "reference"  # the CSV files of a real `cpu` run, for lessons taught alone
@@ -28,13 +29,17 @@ def source_for(preferred: str) -> str:
 
 
 def local_folder() -> Path:
-    """The folder that SPT_DATA names (layout: docs/DATA.md)."""
+    """The folder that SPT_DATA names, absolute or below the course's folder (layout: docs/DATA.md)."""
     value = os.environ.get("SPT_DATA")
     if not value:
         raise UserError("no local data: set SPT_DATA to a folder laid out as docs/DATA.md says")
-    if not Path(value).is_dir():
-        raise UserError(f"SPT_DATA names {value!r}, which is not a folder: correct it, or unset it for the samples")
-    return Path(value)
+    folder = place(value)
+    if not folder.is_dir():
+        raise UserError(
+            f"SPT_DATA names {value!r}, which is not a folder (there is no {folder}): "
+            "correct it, or unset it for the samples"
+        )
+    return folder
 
 
 def read_jsonl(path: Path, required: tuple[str, ...] = ()) -> list[dict[str, Any]]:
@@ -60,6 +65,15 @@ def read_jsonl(path: Path, required: tuple[str, ...] = ()) -> list[dict[str, Any
             if missing:
                 raise UserError(f"{path.name}, line {number}: no {missing[0]!r}; repair or remove the line")
             rows.append(row)
+
+
+def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write rows as a .jsonl or .jsonl.gz file, under a temporary name first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".tmp")
+    with (gzip.open if path.suffix == ".gz" else open)(part, "wt", encoding="utf-8", newline="\n") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    part.replace(path)
 
 
 def hub_rows(repo: str, config: str | None, split: str, revision: str | None = None) -> list[dict[str, Any]]:

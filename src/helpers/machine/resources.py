@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 GIB = 2**30
+
+
+def available_gib(proc: Path = Path("/proc")) -> float | None:
+    """GiB that this process can still take; None where that cannot be known."""
+    try:
+        for line in (proc / "meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024 / GIB
+    except (OSError, ValueError):
+        pass
+    return None
 
 
 def peak_gib() -> float:

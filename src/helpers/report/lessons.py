@@ -23,7 +23,7 @@ from .. import benchmarks, models, score
 from ..data import REFERENCE
 from ..errors import UserError
 from ..machine import provenance
-from ..machine.provenance import root
+from ..machine.places import root, seen_from
 from ..profiles import DEFAULT_MODEL
 from .page import readme_table, write_report
 from .pictures import PICTURES
@@ -58,8 +58,6 @@ def run_lessons(this: Run, notebooks: Sequence[Path], say: Callable = print) -> 
     if this.profile.model == DEFAULT_MODEL:
         models.fetch_default(say)
     fetched = time.time()
-    if data := os.environ.get("SPT_DATA"):
-        os.environ["SPT_DATA"] = os.path.abspath(data)  # the lessons run in notebooks/
     minutes, peak = {}, 0.0
     for n, notebook in enumerate(notebooks, 1):
         started = time.time()
@@ -95,7 +93,7 @@ def execute(notebook: Path, this: Run, progress: Progress | None = None) -> None
     target.parent.mkdir(parents=True, exist_ok=True)
     parameters = {
         "PROFILE": this.profile.name,
-        "RUN": os.path.relpath(this.folder, notebook.parent),  # a relative path: nothing personal in the output
+        "RUN": seen_from(this.folder, notebook.parent),  # a relative path: nothing personal in the output
         "OVERRIDES": this.overrides,
     }
     # For papermill an unknown parameter is only a warning; a lesson that ignores its profile must not pass.
