@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..machine.places import place
+from ..machine.places import place, shown
 
 SAMPLES = Path(__file__).parent / "samples"
 REFERENCE = SAMPLES / "reference"  # the CSV files of a real `cpu` run, for lessons taught alone
@@ -36,7 +36,7 @@ def local_folder() -> Path:
     folder = place(value)
     if not folder.is_dir():
         raise UserError(
-            f"SPT_DATA names {value!r}, which is not a folder (there is no {folder}): "
+            f"SPT_DATA names {value!r}, which is not a folder (there is no {shown(value)}): "
             "correct it, or unset it for the samples"
         )
     return folder

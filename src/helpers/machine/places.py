@@ -23,6 +23,11 @@ def place(named: str | Path) -> Path:
     return root() / Path(named).expanduser()
 
 
+def shown(named: str | Path) -> str:
+    """What `place` makes of a name, for a message: an absolute name as it is, else below the name of the course's folder."""
+    return named if os.path.isabs(os.path.expanduser(named)) else f"{root().name}/{Path(named).as_posix()}"
+
+
 def seen_from(path: str | Path, start: str | Path | None = None) -> str:
     """`path` relative to `start` (default: the current folder); absolute if it is on another drive of Windows."""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from ..data import lima, read_jsonl, source_for, write_jsonl
 from ..errors import UserError
 from ..models import default
 from ..profiles import DEFAULT_MODEL, get
-from .places import place, root
+from .places import place, root, shown
 
 PICKLED = [
     "*.bin",
@@ -40,27 +41,27 @@ def prefetch(profile: str, to: Path, packages: bool = False, say=print) -> None:
     """
     settings, folder = get(profile), place(to)
     source = source_for(settings.source)
+    if not (root() / "requirements.lock").is_file():
+        raise UserError("no requirements.lock here: run this in the course's folder (the one with notebooks/)")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot write to {folder} ({error.strerror}): choose another folder with --to") from None
-    say(f"filling {folder}")
+        raise UserError(f"cannot write to {shown(to)} ({error.strerror}): choose another folder with --to") from None
+    say(f"filling {shown(to)}")
     _model(settings.model, folder, say)
     inside = folder.is_relative_to(root())
-    shown = folder.relative_to(root()).as_posix() if inside else folder.name
-    variables = {"SPT_CACHE": shown}
+    name = folder.relative_to(root()).as_posix() if inside else folder.name
+    variables = {"SPT_CACHE": name}
     if source == "packaged":
         say("data: the packaged samples travel with the course")
     else:
-        variables["SPT_DATA"] = f"{shown}/data"
+        variables["SPT_DATA"] = f"{name}/data"
         if not _data(source, folder / "data", say):
             variables["SPT_UNCHECKED"] = "1"
-    _packages(folder, shown, packages, say)
-    if not inside:
-        say(f"copy the folder {shown} into the course's folder")
-    say(f"on every machine of the room, with {shown} in the course's folder, set before you start anything:")
-    say("  Linux, macOS:  " + "; ".join(f"export {name}={value}" for name, value in variables.items()))
-    say("  PowerShell:    " + "; ".join(f'$env:{name}="{value}"' for name, value in variables.items()))
+    _packages(folder, name, packages, say)
+    say(f"on every machine of the room, with the folder {name} in the course's folder, set before you start anything:")
+    say("  Linux, macOS:  " + "; ".join(f"export {key}={value}" for key, value in variables.items()))
+    say("  PowerShell:    " + "; ".join(f'$env:{key}="{value}"' for key, value in variables.items()))
 
 
 def _model(name: str, folder: Path, say) -> None:
@@ -113,34 +114,30 @@ def _data(source: str, folder: Path, say) -> bool:
     return exact
 
 
-def _packages(folder: Path, shown: str, fetch: bool, say) -> None:
+def _packages(folder: Path, name: str, fetch: bool, say) -> None:
     """Fetch this system's packages into `folder`/wheels if `fetch`; say the command for every system."""
     lock = root() / "requirements.lock"
-    if not lock.is_file():
-        raise UserError("no requirements.lock here: run this from the course's folder (the one with notebooks/)")
-    commands = {name: download(name, lock, folder) for name in ("linux", *SYSTEMS)}
+    commands = {system: download(system, lock, folder) for system in ("linux", *SYSTEMS)}
     if fetch:
-        say(f"packages for {HERE}: downloading into {shown}/wheels/{HERE} ...")
-        command = [sys.executable, "-m", "pip", *commands[HERE]]
-        if subprocess.run(command, cwd=root()).returncode:
+        say(f"packages for {HERE}: downloading into {name}/wheels/{HERE} ...")
+        if subprocess.run([sys.executable, "-m", "pip", *commands[HERE]], cwd=root()).returncode:
             raise UserError("pip could not fetch all packages (see above): check the network and run again")
-    say("packages, for machines without internet; run in the course's folder, with Python and pip of any version:")
-    for name, command in commands.items():
-        done = " (done)" if fetch and name == HERE else ""
-        where = ", on Linux itself" if name == "linux" and HERE != "linux" else ""
-        text = " ".join(command).replace(folder.as_posix(), shown).replace(lock.as_posix(), lock.name)
-        say(f"  {name}{where}{done}: python -m pip {text}")
-    say(f"  each then installs with PIP_NO_INDEX=1 and PIP_FIND_LINKS={shown}/wheels/SYSTEM set, as README says")
+    say("packages, for machines without internet: run the line of each system of the room in the course's folder")
+    for system, command in commands.items():
+        how = f"for Python {PYTHON}, from here" if "--platform" in command else f"on {system}, with the room's Python"
+        text = shlex.join(command).replace(folder.as_posix(), name).replace(lock.as_posix(), lock.name)
+        say(f"  {system} ({'done' if fetch and system == HERE else how}): python -m pip {text}")
+    say(f"  there, set PIP_NO_INDEX=1 and PIP_FIND_LINKS={name}/wheels/SYSTEM, and install as README says")
 
 
 def download(system: str, lock: Path, folder: Path) -> list[str]:
-    """The arguments of pip that fetch the packages of one system (HERE's own: for the Python that runs this).
+    """The arguments of pip that fetch the packages of one system: "linux", "windows" or "macos".
 
-    For another system the lock is written out as `folder`/SYSTEM.txt, as that system reads it: pip itself would read the
-    markers of a lock with the eyes of the machine that downloads.
+    For another system than this one, the lock is written out as `folder`/SYSTEM.txt as that system would read it: pip
+    itself reads a lock's markers with the eyes of the machine that downloads.
     """
     wheels = ["--dest", (folder / "wheels" / system).as_posix()]
-    if system == HERE or system == "linux":
+    if system in (HERE, "linux"):
         return ["download", "-r", lock.as_posix(), *wheels]
     platform, environment = SYSTEMS[system]
     listed = folder / f"{system}.txt"

@@ -21,7 +21,7 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 
 from ..errors import UserError
-from ..machine.places import place
+from ..machine.places import place, shown
 from ..profiles import DEFAULT_MODEL
 from .quiet import quiet_transformers
 
@@ -47,8 +47,9 @@ def fetch_default(say=print) -> Path:
     try:
         return _fetch(target, say)
     except OSError as error:
+        named = os.environ.get("SPT_CACHE")
         raise UserError(
-            f"cannot keep the model in {target.parent} ({error.strerror or error}): "
+            f"cannot keep the model in {shown(named) if named else 'your cache folder'} ({error.strerror or error}): "
             "set SPT_CACHE to a folder that you may write to, on a disk with 1 GB free"
         ) from None
 
@@ -62,7 +63,7 @@ def readable(folder: Path) -> None:
 def _fetch(target: Path, say) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     if os.environ.get("SPT_CACHE"):
-        say(f"SPT_CACHE means {target.parent}: {DEFAULT_MODEL} is not there yet")
+        say(f"SPT_CACHE means {shown(os.environ['SPT_CACHE'])}: {DEFAULT_MODEL} is not there yet")
     with FileLock(target.parent / "fetch.lock"):  # two lessons may start at once: the second waits
         if (target / "model.safetensors").is_file():
             return target
