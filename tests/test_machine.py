@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import data, models, run
+from helpers import data, models, profiles, run
 from helpers.errors import UserError
 from helpers.machine import doctor, places, provenance, resources
 from helpers.report import lessons
@@ -252,6 +252,24 @@ def test_after_the_installation_libraries_model_and_profiles_are_told(monkeypatc
     found = failed(doctor.after())
     assert sorted(found.values()) == ["", "run"]
     assert any("lesson 02 leaves out its 4-bit part" in text for text in found)
+
+
+def test_lesson_02_leaves_out_its_4_bit_part_where_bitsandbytes_is_missing(monkeypatch, tmp_path, capsys):
+    from helpers.run import Run
+
+    cells = json.loads((ROOT / "notebooks" / "02_finetune_with_trl.ipynb").read_text(encoding="utf-8"))["cells"]
+    code = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
+    first = next(i for i, source in enumerate(code) if '"quantized": True' in source)
+    space = {"chats": {}, "rows": [], "questions": ["?"] * 4, "room": 8, "replies": {"role": ["[x] y"] * 4}}
+    exec(code[0], space)
+    space["run"] = Run(profiles.get("cpu"), tmp_path)
+    space["manifests"] = {"role": {"steps": 4, "tokens_per_second": 90.0}}
+    space["show"] = types.SimpleNamespace(table=lambda frame, *_, **__: frame)
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    exec(code[first], space)
+    assert "pip install bitsandbytes" in capsys.readouterr().out
+    exec(code[first + 1], space)
+    assert [line[0] for line in space["lines"]] == ["full fine-tuning"]
 
 
 # --- folders that a person names --------------------------------------------------------------------

@@ -174,8 +174,8 @@ def _memory() -> Line:
         return Line(True, "memory: known after the installation (python -m helpers doctor)")
     found = f"{free:.1f} GiB of memory available ({MEMORY} or more for `cpu`)"
     advice = (
-        ": close other programs, browser tabs and notebooks (Kernel > Shut Down All Kernels). In a container, raise its "
-        'memory limit. If it stays so, OVERRIDES = {"max_tokens": 384} in lesson 02 takes a third less'
+        ": close other programs, browser tabs and notebooks (Kernel > Shut Down All Kernels); in a container, raise its "
+        'limit. If that is not enough, RUN = "../runs/small" and OVERRIDES = {"max_tokens": 384} in lesson 02 need 1 GiB less'
     )
     return Line(free >= MEMORY, found + ("" if free >= MEMORY else advice), "run")
 
