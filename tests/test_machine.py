@@ -165,13 +165,13 @@ def test_the_quick_look_at_the_sandbox_agrees_with_the_real_trial():
     assert (doctor._isolation() is None) == (sandbox.available() is None)
 
 
-@pytest.mark.parametrize("name", ["plain", "with space", "ümläut-日本", "100%", "a#b", "a$b"])
+@pytest.mark.parametrize("name", ["with space", "ümläut-日本", "100%", "a#b", "a$b", "it's", 'say"x"', "br[1]"])
 def test_an_unusual_name_that_works_is_not_refused(tmp_path, name):
     assert failed(doctor._folder(tmp_path / name)) == {}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows forbids these names")
-@pytest.mark.parametrize("name", ["it's", 'say"x"', "a:b", "back\\slash", "two\nlines"])
+@pytest.mark.parametrize("name", ["a:b", "{b}", "two\nlines"])
 def test_a_folder_name_that_breaks_environments_stops_the_installation(tmp_path, name):
     assert list(failed(doctor._folder(tmp_path / name)).values()) == ["install"]
 

@@ -27,7 +27,7 @@ RUN, INSTALL = 5, {"Linux": 8}.get(platform.system(), 3)  # GB of disk; on Linux
 CLOUD = re.compile(
     r"OneDrive|Dropbox|Google ?Drive|My Drive|Mobile Documents|iCloud|CloudStorage|Nextcloud", re.IGNORECASE
 )
-BREAKING = re.compile(r"""["'\\:\r\n]""")  # tried: these stop venv, pip or the scripts that they write
+BREAKING = re.compile(rf"[{{}}\r\n{os.pathsep}]")  # tried on Linux: others work, also blanks, quotes, % and umlauts
 KERNEL = Path("/proc/sys")
 
 
@@ -190,7 +190,7 @@ def _disk(course: Path) -> Line:
 
 def _folder(course: Path) -> Iterator[Line]:
     path = str(course.resolve())
-    odd = sorted(set(BREAKING.findall(os.path.splitdrive(path)[1].replace(os.sep, "/"))))
+    odd = sorted(set(BREAKING.findall(os.path.splitdrive(path)[1])))
     if odd:
         text = f"the course's folder has {' '.join(map(repr, odd))} in its path: Python environments break there, rename it"
         yield Line(False, text, "install")
