@@ -17,13 +17,7 @@ from ..models import default
 from ..profiles import DEFAULT_MODEL, get
 from .places import place, root, shown
 
-PICKLED = [
-    "*.bin",
-    "*.pt",
-    "*.pth",
-    "consolidated*",
-    "original/*",
-]  # copies of the weights that the course does not load
+PICKLED = ["*.bin", "*.pt", "*.pth", "consolidated*", "original/*"]  # second copies of the weights, never loaded
 # What pip calls each system, and what a lock's marker sees there. Linux is missing: PyTorch's packages for it depend on
 # others (CUDA) that no lock of another system names, so they are fetched on Linux itself.
 SYSTEMS = {
@@ -60,7 +54,7 @@ def prefetch(profile: str, to: Path, packages: bool = False, say=print) -> None:
             variables["SPT_UNCHECKED"] = "1"
     _packages(folder, name, packages, say)
     say(f"on every machine of the room, with the folder {name} in the course's folder, set before you start anything:")
-    say("  Linux, macOS:  " + "; ".join(f"export {key}={value}" for key, value in variables.items()))
+    say("  Linux, macOS:  " + "; ".join(f"export {key}={shlex.quote(value)}" for key, value in variables.items()))
     say("  PowerShell:    " + "; ".join(f'$env:{key}="{value}"' for key, value in variables.items()))
 
 
@@ -152,5 +146,5 @@ def pins(lock: Path, environment: dict[str, str]) -> list[str]:
 
     lines = [line for line in lock.read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
     requirements = [Requirement(line) for line in lines]
-    held = [r for r in requirements if not r.marker or r.marker.evaluate({**environment, "python_version": PYTHON})]
+    held = [r for r in requirements if not r.marker or r.marker.evaluate(environment)]
     return [f"{r.name}{r.specifier}" for r in held]
