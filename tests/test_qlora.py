@@ -20,7 +20,7 @@ from helpers.finetune import trainer as trainer_
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-bitsandbytes = pytest.importorskip("bitsandbytes", reason="QLoRA needs bitsandbytes: pip install -e .[qlora]")
+bitsandbytes = pytest.importorskip("bitsandbytes", reason="QLoRA needs bitsandbytes: pip install bitsandbytes")
 
 LORA = profiles.Lora(rank=8, alpha=16, dropout=0.05)
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
 import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import packages_distributions
+from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from helpers import data
+from helpers.machine import doctor
 from helpers.report import page
 
 ROOT = Path(__file__).parents[1]
@@ -56,14 +60,24 @@ def test_the_lock_pins_every_dependency_to_a_version_it_allows():
         assert Requirement(dependency).specifier.contains(version), dependency
 
 
-def test_every_import_is_declared():
+def test_python_is_old_enough_for_no_package_of_the_lock():
+    """make, doctor, conda and README ask for the same Python, and this environment's packages accept it."""
+    oldest = ".".join(map(str, doctor.OLDEST))
+    assert PROJECT["requires-python"] == f">={oldest}"
+    assert f"Python {oldest} or newer" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"version_info < {doctor.OLDEST}" in (ROOT / "Makefile").read_text()
+    for installed in distributions():
+        needed = SpecifierSet(installed.metadata["Requires-Python"] or "")
+        assert needed.contains(oldest), f"{installed.name} needs Python {needed}"
+
+
+def test_every_import_of_helpers_and_lessons_is_a_dependency_and_no_extra():
     declared = {name(d) for d in PROJECT["dependencies"]}
-    optional = {name(d) for extra in PROJECT["optional-dependencies"].values() for d in extra}
     sources = {p: p.read_text() for p in (ROOT / "src" / "helpers").rglob("*.py")}
     for path in NOTEBOOKS:
         cells = nbformat.read(path, as_version=4).cells
         sources[path] = "\n\n".join(c.source for c in cells if c.cell_type == "code")
-    distributions = packages_distributions()
+    owners_of = packages_distributions()
     for path, source in sources.items():
         for node in ast.walk(ast.parse(source)):
             modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []
@@ -73,8 +87,47 @@ def test_every_import_is_declared():
                 top = module.split(".")[0]
                 if top in sys.stdlib_module_names or top == "helpers":
                     continue
-                owners = {name(d) for d in distributions.get(top, [top])}
-                assert owners & (declared | optional), f"{path.name} imports {top}: declared nowhere"
+                owners = {name(d) for d in owners_of.get(top, [top])}
+                assert owners & declared, f"{path.name} imports {top}: not among the dependencies"
+    # what libraries import for us: 4-bit weights, GGUF files, kernels, logs of a training, templates of a page
+    assert {"bitsandbytes", "gguf", "ipykernel", "jupyterlab", "accelerate", "tensorboard"} <= declared
+
+
+@pytest.mark.skipif(not os.environ.get("SPT_TEST_RESOLVE"), reason="asks the package index; set SPT_TEST_RESOLVE=1")
+def test_the_declared_dependencies_resolve_in_a_clean_environment(tmp_path):
+    """What `conda env create` and a plain `pip install -e .` would install, and that it holds all that is imported."""
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet", "--report"]
+    report = tmp_path / "report.json"
+    done = subprocess.run([*command, str(report), *PROJECT["dependencies"]], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    chosen = {name(p["metadata"]["name"]) for p in json.loads(report.read_text())["install"]}
+    assert {name(d) for d in PROJECT["dependencies"]} <= chosen
+
+
+# --- imports ------------------------------------------------------------------------------------------
+
+
+def lint_imports(source: Path) -> subprocess.CompletedProcess:
+    """Hold the contract of pyproject.toml against a copy of the package below `source`."""
+    code = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    command = [sys.executable, "-c", code, "--no-cache", str(ROOT / "pyproject.toml")]
+    environment = {**os.environ, "PYTHONPATH": str(source)}
+    return subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True)
+
+
+def test_imports_run_one_way():
+    done = lint_imports(ROOT / "src")
+    assert done.returncode == 0, done.stdout
+
+
+def test_an_import_that_runs_the_wrong_way_is_found(tmp_path):
+    for path in (ROOT / "src").rglob("*.py"):
+        copy = tmp_path / path.relative_to(ROOT / "src")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "helpers" / "stats.py").write_text("from helpers import score\n")
+    done = lint_imports(tmp_path)
+    assert done.returncode != 0 and "helpers.stats is not allowed to import helpers.score" in done.stdout
 
 
 def test_ci_runs_make_test_and_make_alone_lists_the_targets():
@@ -172,8 +225,6 @@ def test_no_file_holds_a_key_or_a_path_of_a_maintainers_machine():
 
 
 def test_the_pictures_say_which_run_they_come_from():
-    import json
-
     about = json.loads((ROOT / "figures" / "figures.json").read_text())
     pictures = {p.stem for p in (ROOT / "figures").glob("*.png")}
     assert pictures == set(about) and {"benchmarks", "mmlu_domains", "role_clouds"} <= pictures

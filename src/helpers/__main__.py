@@ -5,7 +5,6 @@ A mistake of the user is one line on stderr and exit code 2; a failure in the wo
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import tempfile
@@ -55,7 +54,7 @@ def doctor() -> None:
     """What this machine can run, line by line."""
     from .machine import doctor as doctor_
 
-    raise typer.Exit(0 if doctor_.report() else 1)
+    raise typer.Exit(1 if doctor_.report(doctor_.lines()) else 0)
 
 
 @app.command("run")
@@ -70,6 +69,7 @@ def run_(
     A lesson that stops ends the run: the report shows what is there and says what is missing.
     """
     from . import models, profiles
+    from .machine.places import seen_from
     from .report.lessons import choose, run_lessons
     from .run import open_run
 
@@ -78,7 +78,7 @@ def run_(
     notebooks = choose(lessons)  # a wrong number is found before a folder is made
     models.need_device(profiles.get(profile))
     report = run_lessons(open_run(profile, out), notebooks)
-    print(f"open {os.path.relpath(report)} in a browser")
+    print(f"open {seen_from(report)} in a browser")
 
 
 def _tell_unsandboxed() -> None:
@@ -91,11 +91,12 @@ def _tell_unsandboxed() -> None:
 def prefetch(
     to: Annotated[Path, typer.Option("--to", help="folder to fill")],
     profile: Profile_ = "cpu",
+    packages: Annotated[bool, typer.Option("--packages", help="the Python packages for this system, too")] = False,
 ) -> None:
-    """Fetch the profile's model and data into a folder, for a room without internet."""
+    """Fetch the profile's model and data into a folder, for a room without internet; say how to get the packages."""
     from .machine import prefetch as prefetch_
 
-    prefetch_.prefetch(profile, to)
+    prefetch_.prefetch(profile, to, packages)
 
 
 @app.command()

@@ -23,7 +23,7 @@ from . import annotate, finetune, judge, models, profiles, score
 from .arms import LABELS
 from .data import REFERENCE, lima, source_for
 from .errors import UserError
-from .machine.provenance import root
+from .machine.places import root, seen_from
 from .machine.resources import peak_gib
 from .profiles import Profile
 from .report import style
@@ -185,8 +185,8 @@ def start(profile: str = "cpu", folder: str | None = None, **overrides: Any) -> 
     run = open_run(profile, folder, **overrides)
     style.use_style()
     changed = ", ".join(f"{k}={v}" for k, v in overrides.items())
-    shown = os.path.relpath(run.folder, root())
-    shown = run.folder.name if shown.startswith("..") else shown
+    shown = seen_from(run.folder, root())
+    shown = run.folder.name if shown.startswith("..") or os.path.isabs(shown) else shown
     print(f"profile {profile}{f' with {changed}' if changed else ''} · {run.profile.hardware} · files in {shown}")
     return run
 

@@ -16,11 +16,13 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from .. import roles
-from ..data import SAMPLES, hub_rows, local_folder, read_jsonl, shuffle
+from ..data import SAMPLES, hub_rows, local_folder, read_jsonl, shuffle, write_jsonl
 from ..errors import UserError
 from . import originals
 
@@ -52,7 +54,23 @@ def read(source: str, name: str, local: str, hub: tuple[str, ...], required: tup
         originals.check(name, rows, hub[0], exact=False)
     else:
         raise UserError(f"unknown source {source!r}: choose packaged, local or hub")
+    if _kept and source != "packaged":
+        write_jsonl(rows, _kept / local)
     return [{**row, "question_id": f"{name}-{i:05}"} for i, row in enumerate(rows)]
+
+
+_kept: Path | None = None  # see `kept_in`
+
+
+@contextmanager
+def kept_in(folder: Path) -> Iterator[None]:
+    """Inside, all rows that are read from the hub or from SPT_DATA are also written below `folder`, laid out as SPT_DATA is."""
+    global _kept
+    _kept = folder
+    try:
+        yield
+    finally:
+        _kept = None
 
 
 def render_options(options: dict[str, str]) -> str:

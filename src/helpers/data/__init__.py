@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..machine.places import place, shown
 
 SAMPLES = Path(__file__).parent / "samples"
 REFERENCE = SAMPLES / "reference"  # the CSV files of a real `cpu` run, for lessons taught alone
@@ -30,13 +31,17 @@ def source_for(preferred: str) -> str:
 
 
 def local_folder() -> Path:
-    """The folder that SPT_DATA names (layout: docs/DATA.md)."""
+    """The folder that SPT_DATA names, absolute or below the course's folder (layout: docs/DATA.md)."""
     value = os.environ.get("SPT_DATA")
     if not value:
         raise UserError("no local data: set SPT_DATA to a folder laid out as docs/DATA.md says")
-    if not Path(value).is_dir():
-        raise UserError(f"SPT_DATA names {value!r}, which is not a folder: correct it, or unset it for the samples")
-    return Path(value)
+    folder = place(value)
+    if not folder.is_dir():
+        raise UserError(
+            f"SPT_DATA names {value!r}, which is not a folder (there is no {shown(value)}): "
+            "correct it, or unset it for the samples"
+        )
+    return folder
 
 
 def read_jsonl(path: Path, required: tuple[str, ...] = ()) -> list[dict[str, Any]]:
@@ -65,10 +70,11 @@ def read_jsonl(path: Path, required: tuple[str, ...] = ()) -> list[dict[str, Any
 
 
 def write_jsonl(rows: Iterable[Mapping[str, Any]], path: Path) -> Path:
-    """Rows as JSON lines, under a temporary name first: the file is whole or not there."""
+    """Rows as a .jsonl or .jsonl.gz file, under a temporary name first: the file is whole or not there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), encoding="utf-8")
+    with (gzip.open if path.suffix == ".gz" else open)(temporary, "wt", encoding="utf-8", newline="\n") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     temporary.replace(path)
     return path
 

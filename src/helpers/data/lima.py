@@ -33,15 +33,15 @@ def dialogues(source: str) -> list[Dialogue]:
 
     A last user turn without an answer (LIMA has one such dialogue) is cut off.
     """
-    if source == "packaged":
-        path = SAMPLES / "lima_mini.jsonl"
-    elif source == "local":
-        path = local_folder() / "lima" / "train.jsonl"
-    elif source == "hub":
-        path = _from_hub("train.jsonl")
-    else:
-        path = Path(source)
+    path = SAMPLES / "lima_mini.jsonl" if source == "packaged" else file(source, "train.jsonl")
     return [_dialogue(row, path.name, number) for number, row in enumerate(read_jsonl(path), 1)]
+
+
+def file(source: str, name: str) -> Path:
+    """LIMA's train.jsonl or test.jsonl in SPT_DATA ("local") or from the hub ("hub"); else the JSONL file `source` itself."""
+    if source == "local":
+        return local_folder() / "lima" / name
+    return _from_hub(name) if source == "hub" else Path(source)
 
 
 def question_key(question: str) -> str:
@@ -73,14 +73,7 @@ def openings(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def open_questions(source: str) -> list[dict[str, Any]]:
     """Open-ended questions, {"id", "question"}: LIMA's 300 test prompts ("local", "hub"), 24 of ours, or a JSONL file's."""
-    if source == "packaged":
-        path = SAMPLES / "open_questions.jsonl"
-    elif source == "local":
-        path = local_folder() / "lima" / "test.jsonl"
-    elif source == "hub":
-        path = _from_hub("test.jsonl")
-    else:
-        path = Path(source)
+    path = SAMPLES / "open_questions.jsonl" if source == "packaged" else file(source, "test.jsonl")
     questions = []
     for number, row in enumerate(read_jsonl(path, required=("conversations",)), 1):
         turns = row["conversations"]

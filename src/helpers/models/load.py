@@ -7,17 +7,21 @@ import json
 import os
 import sys
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
 from ..profiles import DEFAULT_MODEL, Profile
-from .default import fetch_default
+from .default import cache_folder, fetch_default
 from .quiet import quiet_transformers
 
 
 def resolve(name: str) -> str:
-    """What `from_pretrained` can load: the default model's folder, a local folder, or a hub name as it is."""
+    """What `from_pretrained` can load: the default model's folder, a local folder, or a hub name.
+
+    A hub model that `prefetch` has put into the cache folder (SPT_CACHE) is read from there.
+    """
     if name == DEFAULT_MODEL:
         return str(fetch_default())
     path = Path(name)
@@ -27,7 +31,8 @@ def resolve(name: str) -> str:
         return str(path)
     if name.startswith((".", "/")) or name.count("/") > 1:
         raise UserError(f"no model at {name!r}: give an existing folder, a hub name, or {DEFAULT_MODEL}")
-    return name
+    kept = cache_folder() / name
+    return str(kept) if (kept / "config.json").is_file() else name
 
 
 def load(profile: Profile, name: str | None = None, dtype: str | None = None) -> tuple[Any, Any]:
@@ -64,7 +69,7 @@ def load(profile: Profile, name: str | None = None, dtype: str | None = None) ->
     with quiet_transformers():
         try:
             model = AutoModelForCausalLM.from_pretrained(base, **options)
-        except (OSError, ValueError, SafetensorError) as error:  # missing, of an unknown kind, damaged
+        except (ImportError, OSError, ValueError, SafetensorError) as error:  # missing, of an unknown kind, damaged
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
             raise UserError(
                 f"could not load {name or profile.model!r} ({reason}): check the name or the network"
@@ -113,10 +118,13 @@ def config(profile: Profile) -> Any:
 
 
 def need_device(profile: Profile) -> None:
+    """Raise UserError unless this machine has the profile's device, and bitsandbytes if its weights are packed in 4 bits."""
     import torch
 
     if profile.device == "cuda" and not torch.cuda.is_available():
         raise UserError(f"profile {profile.name!r} needs {profile.hardware} and finds no GPU: use --profile cpu here")
+    if profile.quantized and not find_spec("bitsandbytes"):
+        raise UserError("4-bit weights (NF4) need bitsandbytes, which is not installed: pip install bitsandbytes")
 
 
 def fingerprint(name: str) -> str:

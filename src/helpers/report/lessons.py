@@ -25,7 +25,7 @@ from .. import benchmarks, models, score
 from ..data import REFERENCE
 from ..errors import UserError
 from ..machine import provenance
-from ..machine.provenance import root
+from ..machine.places import root, seen_from
 from ..profiles import DEFAULT_MODEL
 from .page import readme_table, write_report
 from .pictures import PICTURES
@@ -68,8 +68,6 @@ def run_lessons(this: Run, notebooks: Sequence[Path], say: Callable = print) -> 
     if this.profile.model == DEFAULT_MODEL:
         models.fetch_default(say)
     fetched = time.time()
-    if data := os.environ.get("SPT_DATA"):
-        os.environ["SPT_DATA"] = os.path.abspath(data)  # the lessons run in notebooks/
     minutes, peak, failure, stopped = {}, 0.0, None, {}
     for n, notebook in enumerate(notebooks, 1):
         progress = Progress(f"[{n}/{len(notebooks)}] {notebook.stem}", say)
@@ -119,7 +117,7 @@ def execute(notebook: Path, this: Run, progress: Progress) -> None:
         earlier.unlink(missing_ok=True)
     parameters = {
         "PROFILE": this.profile.name,
-        "RUN": os.path.relpath(this.folder, notebook.parent),  # a relative path: nothing personal in the output
+        "RUN": seen_from(this.folder, notebook.parent),  # a relative path: nothing personal in the output
         "OVERRIDES": this.overrides,
     }
     # Sockets in files: a kernel on a TCP port can be reached by everybody on the machine.
