@@ -11,6 +11,7 @@ import re
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import binom, ttest_rel
 
@@ -387,3 +388,16 @@ if __name__ == "__main__":
     else:
         for setting in itertools.product((20, 164, 2290), (2, 4, 8), (0, 0.01, 0.03), (0, 0.7, 1)):
             print(*setting, *wrong_verdicts(600, *setting), flush=True)
+
+
+def test_several_seeds_have_one_interval_rule_in_table_picture_and_domains():
+    """Four seeds of 50 questions are 50 questions, and the mean of the seeds' own intervals is not their interval."""
+    right = [20, 24, 26, 30]
+    scores = pd.DataFrame(
+        {"arm": "role", "benchmark": "date", "seed": range(4), "n": 50, "accuracy": [k / 50 for k in right]}
+    )
+    found = stats.over_seeds(scores).loc[("role", "date")]
+    assert tuple(found) == (50, 0.5, *stats.wilson(25, 50)[1:])
+    assert found.high - found.low > 1.9 * (stats.wilson(100, 200).high - stats.wilson(100, 200).low) * 0.95
+    one = stats.over_seeds(scores[:1]).iloc[0]
+    assert tuple(one) == (50, *stats.wilson(20, 50))

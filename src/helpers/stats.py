@@ -67,6 +67,18 @@ def share_of_questions(mean: float, n: int) -> Interval:
     return wilson(round(mean * n), n)._replace(estimate=mean) if n else wilson(0, 0)
 
 
+def over_seeds(scores: pd.DataFrame) -> pd.DataFrame:
+    """Lines of scores.csv with several seeds as one: index (arm, benchmark), columns n, accuracy (mean), low, high.
+
+    The interval is that of `share_of_questions`, as everywhere in the course.
+    """
+    lines = {}
+    for key, part in scores.groupby(["arm", "benchmark"], sort=False):
+        n = int(part.n.max())
+        lines[key] = (n, *share_of_questions(float(part.accuracy.mean()), n))
+    return pd.DataFrame.from_dict(lines, orient="index", columns=["n", "accuracy", "low", "high"])
+
+
 def shares(marks: Mapping[str, Iterable[bool]]) -> pd.DataFrame:
     """k, n, share, low, high of each named list of marks, with Wilson's 95 % interval; the share of nothing is empty."""
     lines = []

@@ -198,9 +198,10 @@ def readme_table(scores: pd.DataFrame) -> str:
 def _cell(part: pd.DataFrame) -> dict[str, Any] | None:
     if part.empty:
         return None
+    mean = stats.over_seeds(part).iloc[0]
     return {
-        "accuracy": f"{100 * part.accuracy.mean():.1f}",
-        "interval": f"{100 * part.low.mean():.0f}–{100 * part.high.mean():.0f}",
+        "accuracy": f"{100 * mean.accuracy:.1f}",
+        "interval": f"{100 * mean.low:.0f}–{100 * mean.high:.0f}",
         "unparsed": f"{int(part.unparsed.sum())}" + (f" of {int(part.n.sum())}" if len(part) > 1 else ""),
     }
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from .. import stats
 from ..arms import COLOURS, LABELS
 from .clouds import most_frequent
 from .clouds import word_clouds as word_clouds  # a lesson finds every picture here
@@ -68,8 +69,9 @@ def benchmark_scores(scores: pd.DataFrame) -> Figure:
     names = list(dict.fromkeys(scores.benchmark))
     arms = [a for a in COLOURS if a in set(scores.arm)]
     figure, axis = plt.subplots(figsize=(PAGE, 4.6))
+    means = stats.over_seeds(scores)
     for k, arm in enumerate(arms):
-        part = scores[scores.arm == arm].groupby("benchmark", sort=False)[["accuracy", "low", "high"]].mean().loc[names]
+        part = means.loc[[(arm, name) for name in names]]
         x = np.arange(len(names)) + (k - (len(arms) - 1) / 2) * 0.22
         _errorbar(axis, x, part.accuracy, part.low, part.high, arm)
     chance = scores.groupby("benchmark", sort=False).random.mean().loc[names]
