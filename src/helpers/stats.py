@@ -72,11 +72,12 @@ def over_seeds(scores: pd.DataFrame) -> pd.DataFrame:
 
     The interval is that of `share_of_questions`, as everywhere in the course.
     """
-    lines = {}
-    for key, part in scores.groupby(["arm", "benchmark"], sort=False):
+    lines = []
+    for (arm, name), part in scores.groupby(["arm", "benchmark"], sort=False):
         n = int(part.n.max())
-        lines[key] = (n, *share_of_questions(float(part.accuracy.mean()), n))
-    return pd.DataFrame.from_dict(lines, orient="index", columns=["n", "accuracy", "low", "high"])
+        lines.append((arm, name, n, *share_of_questions(float(part.accuracy.mean()), n)))
+    columns = ["arm", "benchmark", "n", "accuracy", "low", "high"]
+    return pd.DataFrame(lines, columns=columns).set_index(["arm", "benchmark"])
 
 
 def shares(marks: Mapping[str, Iterable[bool]]) -> pd.DataFrame:
