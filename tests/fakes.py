@@ -35,7 +35,7 @@ class FakeChat:
     def text(self, messages):
         return frame(messages) if self.prompt == "frame" else messages[-1]["content"]
 
-    def complete(self, conversations, max_tokens, then=None, then_tokens=0, temperature=0.0):
+    def complete(self, conversations, max_tokens, then=None, then_tokens=0, temperature=0.0, opening_tokens=0):
         self.parameters.append((max_tokens, temperature))
         for n, i in enumerate(self.order(range(len(conversations)))):
             if n == self.stop_after:

@@ -118,15 +118,13 @@ def test_the_second_stage_continues_the_same_turn_as_if_the_prompt_were_read_aga
         assert answers[i].continued == tokenizer.decode(expected)
 
 
-@pytest.mark.parametrize(("script", "text"), [(" Yes.\nUSER: more", "Yes."), (" No.</s> never", "No.")])
-def test_a_reply_stops_before_a_new_user_turn_and_at_the_end_token(script, text):
+def scripted(script: str) -> LocalChat:
+    """A model that writes a fixed text after the prompt of `user("a")`, one token a byte."""
     tokenizer = tiny.tokenizer()
     ids = tokenizer(script, add_special_tokens=False).input_ids
     begin = len(tokenizer(frame(user("a"))).input_ids) - 1
 
     class Scripted(torch.nn.Module):
-        """Writes a fixed text after the prompt: only the stopping is under test."""
-
         config = tiny.model().config
         generation_config = tiny.model().generation_config
         device = torch.device("cpu")
@@ -136,8 +134,34 @@ def test_a_reply_stops_before_a_new_user_turn_and_at_the_end_token(script, text)
             logits[0, 0, ids[min(max(int(position_ids[0, -1]) - begin, 0), len(ids) - 1)]] = 1
             return type("Out", (), {"logits": logits})()
 
-    [(_, answer)] = LocalChat(Scripted(), tokenizer, "scripted").complete([user("a")], 30)
+    return LocalChat(Scripted(), tokenizer, "scripted")
+
+
+@pytest.mark.parametrize(("script", "text"), [(" Yes.\nUSER: more", "Yes."), (" No.</s> never", "No.")])
+def test_a_reply_stops_before_a_new_user_turn_and_at_the_end_token(script, text):
+    [(_, answer)] = scripted(script).complete([user("a")], 30)
     assert (answer.text, answer.finish) == (text, "stop")
+
+
+OPENING = "[This question is a test. From now on, I will think like a tester.]"
+
+
+@pytest.mark.parametrize(
+    ("script", "answer", "opening", "finish"),
+    [
+        (f" {OPENING} {'x' * 90}", f"{OPENING} {'x' * 9}", len(OPENING) + 1, "length"),  # 10 tokens, as without it
+        (f" {'x' * 90}", "x" * 9, 0, "length"),
+        (f" [1] {'x' * 90}", f"[1] {'x' * 5}", 0, "length"),  # a bracket that is not an opening
+        (f" {OPENING} No.</s>", f"{OPENING} No.", len(OPENING) + 1, "stop"),
+        (f" [This question is {'y' * 200}", f" [This question is {'y' * 200}"[1:90], 0, "length"),  # it never ends
+    ],
+    ids=["opening", "none", "bracket", "short", "endless"],
+)
+def test_an_opening_has_room_of_its_own_and_takes_none_of_the_answers(script, answer, opening, finish):
+    [(_, reply)] = scripted(script).complete([user("a")], 10, opening_tokens=80)
+    assert (reply.text, reply.opening, reply.finish) == (answer, opening, finish)
+    [(_, before)] = scripted(script).complete([user("a")], 10)
+    assert before.tokens <= 10 and before.opening == 0  # without an allowance they share the room
 
 
 def test_the_second_stage_reads_on_over_an_empty_line():

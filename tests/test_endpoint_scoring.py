@@ -271,6 +271,47 @@ def test_a_prompt_longer_than_the_servers_context_is_counted_as_cut_and_the_rest
     assert score.read_csv(tmp_path / "answers.csv").finish.tolist() == ["stop", "too long", "stop"]
 
 
+def test_a_server_gives_every_answer_the_same_room_whatever_opens_it(monkeypatch, tmp_path):
+    """A text server is asked to continue after a long opening; a chat server's reply is cut at the answer's room."""
+    opening = " [This question is a test. From now on, I will think like a tester who counts to ten.]"
+    settings = profiles.get("cpu", stage1_tokens=20, opening_tokens=40, stage2="none")
+    row = score.questions(settings, ["openbookqa"], 1)
+    sent = []
+
+    def continued(question):
+        so_far = question.rsplit("ASSISTANT:", 1)[1]
+        sent.append(so_far)
+        rest = (opening + " yes" * 100)[len(so_far) :][: 4 * server.requests[-1]["max_tokens"]]
+        status, body, headers = text_completion(rest, "length")
+        body["usage"]["completion_tokens"] = len(rest) // 4  # four letters a token
+        return status, body, headers
+
+    monkeypatch.setitem(practice.MOODS, "continues", continued)
+    with PracticeServer("continues") as server:
+        chat = score.endpoint_chat("m", base_url=server.url)
+        [record] = score.answer(settings, chat, row, tmp_path / "frame", say=lambda _: None)["openbookqa"]
+    taken = len(opening) // 4
+    assert sent[0] == "" and sent[1].startswith(" [This question") and len(sent) >= 2
+    assert abs(record["opening"] - taken) <= 1 and record["finish"] == "length"
+    assert abs(record["tokens"][1] - (20 + taken)) <= 1 and " yes yes" in record["stage1"]
+
+    whole = practice.completion("yes " * 60, "length")
+    whole["usage"]["completion_tokens"] = 60
+    monkeypatch.setitem(practice.MOODS, "talks on", lambda q: (200, whole, {}))
+    with PracticeServer("talks on") as server:
+        chat = score.endpoint_chat("m", base_url=server.url, prompt="chat")
+        [record] = score.answer(settings, chat, row, tmp_path / "chat", say=lambda _: None)["openbookqa"]
+        assert server.requests[0]["max_tokens"] == 60
+    assert record["tokens"][1] == 20 and record["opening"] == 0 and abs(len(record["stage1"].split()) - 20) <= 1
+
+
+def test_answers_with_another_room_for_openings_are_other_answers():
+    rows = score.questions(profiles.get("cpu"), ["date"], 1)
+    chat = EndpointChat("m")
+    keys = {n: score.requests(profiles.get("cpu", opening_tokens=n), chat, rows)["date"][0].key for n in (0, 96)}
+    assert keys[0] != keys[96]
+
+
 def test_another_400_is_no_long_prompt(monkeypatch, tmp_path):
     with PracticeServer("bad request") as server:
         chat = score.endpoint_chat("m", base_url=server.url)

@@ -535,27 +535,28 @@ class FakeModel(FakeChat):
     name = "fake-model@1"
 
     def __init__(self, reply):
-        self.reply, self.tokenizer, self.asked = reply, tiny.tokenizer(), 0
-
-    def complete(self, conversations, max_tokens):
-        for i, conversation in enumerate(conversations):
-            self.asked += 1
-            yield i, Completion(self.reply(conversation[-1]["content"])[:max_tokens], "stop", 10, max_tokens)
+        super().__init__(lambda question, before: reply(question))
 
 
-def test_a_role_prompt_costs_the_role_arm_nothing_of_its_answer(tmp_path, monkeypatch):
-    """The limit counts the answer's tokens (here: bytes), not the role prompt's."""
-    monkeypatch.setattr("helpers.judge.answers.ROLE_ROOM", 200)
-    profile = profiles.get("cpu", stage1_tokens=10)
-    questions = [{"id": "q", "question": "Why?"}]
-    long, role = "x" * 50, ROLE.text()
-    plain = judge.answer(profile, FakeModel(lambda q: long), questions, tmp_path / "a.jsonl", quiet)[0]
-    roled = judge.answer(profile, FakeModel(lambda q: f"{role} {long}"), questions, tmp_path / "b.jsonl", quiet)[0]
-    assert plain["text"] == "x" * 20 and roled["text"] == f"{role} {'x' * 20}"
-    assert (plain["tokens"], plain["finish"]) == (roled["tokens"], roled["finish"]) == (20, "length")
-    short = judge.answer(profile, FakeModel(lambda q: f"{role} No."), questions, tmp_path / "c.jsonl", quiet)[0]
-    assert (short["text"], short["finish"], short["tokens"]) == (f"{role} No.", "stop", 3)
-    assert set(plain) == {"key", "model", "id", "question", "text", "finish", "tokens"}
+def test_a_role_prompt_costs_the_role_arm_nothing_of_its_answer(tmp_path):
+    """The limit counts the answer's tokens, not the role prompt's, and the row says how many the answer has."""
+    asked = []
+
+    class Roled(FakeModel):
+        def complete(self, conversations, max_tokens, opening_tokens=0, **_):
+            asked.append((max_tokens, opening_tokens))
+            yield 0, Completion(f"{ROLE.text()} No.", "length", 10, 43, opening=40)
+
+    [row] = judge.answer(
+        profiles.get("cpu", stage1_tokens=10),
+        Roled(str),
+        [{"id": "q", "question": "Why?"}],
+        tmp_path / "a.jsonl",
+        quiet,
+    )
+    assert asked == [(20, judge.ROLE_ROOM)]
+    assert (row["text"], row["finish"], row["tokens"]) == (f"{ROLE.text()} No.", "length", 3)
+    assert set(row) == {"key", "model", "id", "question", "text", "finish", "tokens"}
 
 
 def test_a_models_answers_are_kept_in_the_order_of_the_questions(tmp_path):
@@ -565,7 +566,7 @@ def test_a_models_answers_are_kept_in_the_order_of_the_questions(tmp_path):
     model = FakeModel(str.upper)
     rows = judge.answer(profile, model, questions, path, quiet)
     assert [r["id"] for r in rows] == [r["id"] for r in judge.load_answers(path)] == ["q0", "q1", "q2", "q3"]
-    assert model.asked == 2
+    assert model.asked.total() == 2
 
 
 def test_a_model_that_was_tuned_again_is_asked_again_and_its_new_answers_count(tmp_path):
@@ -575,7 +576,9 @@ def test_a_model_that_was_tuned_again_is_asked_again_and_its_new_answers_count(t
     tuned = FakeModel(str.lower)
     tuned.name = "fake-model@2"
     judge.answer(profile, tuned, questions, path, quiet)
-    assert tuned.asked == 3 and [r["text"] for r in judge.load_answers(path)] == [f"what {i}?" for i in range(3)]
+    assert tuned.asked.total() == 3 and [r["text"] for r in judge.load_answers(path)] == [
+        f"what {i}?" for i in range(3)
+    ]
 
 
 # --- a run -----------------------------------------------------------------------------------------------------

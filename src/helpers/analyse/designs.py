@@ -115,6 +115,7 @@ def _folder(run: Run, design: int | str, seed: int) -> Path:
 def _identity(settings: Profile, design: int | str, seed: int, rows: list, questions: dict) -> str:
     """What a cell's answers depend on, as a short hash: recipe, wording, seed, dialogues, questions, limits."""
     matters = (*finetune.TRAINING, "stage1_tokens", "stage2_tokens", "stage2")
+    matters += ("opening_tokens",) if settings.opening_tokens else ()
     recipe = {k: v for k, v in settings.describe().items() if k in matters}
     told = [recipe | {"design": roles.template(design)}, seed, rows, questions]
     return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:12]

@@ -187,7 +187,7 @@ def replies(run: Run, asked: Mapping[str, Sequence[Mapping[str, Any]]], say: Cal
     lines = []
     for arm, rows in asked.items():
         chat = run.chat(arm, say=say)
-        texts = _ask(chat, rows, run.profile.stage1_tokens, run.folder / "beyond" / f"{arm}.jsonl", say)
+        texts = _ask(chat, rows, run.profile, run.folder / "beyond" / f"{arm}.jsonl", say)
         lines += [(arm, row["kind"], row["id"], text) for row, text in zip(rows, texts)]
         say(f"{arm}: {len(rows)} replies")
         del chat
@@ -203,11 +203,13 @@ def origin(run: Run) -> str:
     return "this run" if have or run.profile.name != "cpu" else "the packaged reference run"
 
 
-def _ask(chat: Any, rows: Sequence[Mapping[str, Any]], max_tokens: int, path: Path, say: Callable) -> list[str]:
+def _ask(chat: Any, rows: Sequence[Mapping[str, Any]], profile: Profile, path: Path, say: Callable) -> list[str]:
     """The reply to every question, asked only where the journal has none."""
-    keys = [journal.key(chat.name, {"max_tokens": max_tokens}, row["question"]) for row in rows]
+    room, opening = profile.stage1_tokens, profile.opening_tokens
+    params = {"max_tokens": room} | ({"opening_tokens": opening} if opening else {})
+    keys = [journal.key(chat.name, params, row["question"]) for row in rows]
     requests = [
-        Request(key, user(row["question"]), max_tokens, typical=max_tokens, kept={"id": row["id"]})
+        Request(key, user(row["question"]), room, room, {"id": row["id"]}, opening_tokens=opening)
         for key, row in zip(keys, rows)
     ]
     records = ask({path: requests}, chat, say=say)

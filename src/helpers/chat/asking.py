@@ -20,6 +20,7 @@ from .messages import Completion, Messages, frame, user
 
 ENOUGH = 32  # answers that tell how long the others will take
 STAGE2_REPLY = 16  # tokens of a typical stage 2, for the bill
+OPENING_CALLS = 3  # with which a server may be asked to continue after a long opening, at most
 NO_SECOND_TURN = ("too long", "content_filter", "refusal", "empty")  # finishes after which nothing more is asked
 
 Record = dict[str, Any]  # one line of a journal
@@ -38,6 +39,7 @@ class Request:
     temperature: float = 0.0
     then: str | None = None  # the text with which stage 2 begins; None: one stage
     then_tokens: int = 0
+    opening_tokens: int = 0  # that an opening may have on top of `max_tokens`
     turn: bool = False  # stage 2 is a new turn of the user, and a call of its own
     first: Record | None = None  # the record that this request completes: it is the second turn
     again: tuple[Request, ...] = ()  # what is asked instead, one after the other, while the record is not good
@@ -180,9 +182,11 @@ def _bill(requests: Sequence[Request], chat: Any) -> money.Bill:
             reads = money.tokens_in(text + request.then) + request.typical
             calls, read, written = calls + 1, read + reads, written + min(STAGE2_REPLY, request.then_tokens)
         for attempt in (request, *request.again):
-            worst += money.cost(price, money.tokens_bound([text]), attempt.max_tokens)
+            room = attempt.max_tokens + attempt.opening_tokens
+            calls_at_most = 1 + (OPENING_CALLS if attempt.opening_tokens else 0)
+            worst += money.cost(price, money.tokens_bound([text]) * calls_at_most + room * (calls_at_most - 1), room)
             if attempt.then:
-                longest = money.tokens_bound([text + attempt.then]) + attempt.max_tokens
+                longest = money.tokens_bound([text + attempt.then]) + room
                 worst += money.cost(price, longest, attempt.then_tokens)
     usd = money.cost(price, read, written)
     return money.Bill(chat.name, calls, read, written, usd, worst, chat.meter.max_usd, price)
@@ -196,7 +200,7 @@ def _alike(requests: Open) -> list[Open]:
     groups: dict[tuple, Open] = {}
     for path, request in requests:
         continued = request.then_tokens if request.then and not request.turn else 0
-        kind = (request.max_tokens, request.temperature, continued, request.first is not None)
+        kind = (request.max_tokens, request.opening_tokens, request.temperature, continued, request.first is not None)
         groups.setdefault(kind, []).append((path, request))
     return list(groups.values())
 
@@ -206,6 +210,8 @@ def _complete(group: Open, files: Mapping, chat: Any, record: Callable, what: st
     requests = [request for _, request in group]
     one = requests[0]
     options: dict[str, Any] = {"temperature": one.temperature} if one.temperature else {}
+    if one.opening_tokens:
+        options |= {"opening_tokens": one.opening_tokens}
     if one.then and not one.turn:
         options |= {"then": lambda i, reply: requests[i].then, "then_tokens": one.then_tokens}
     if one.temperature:  # only later attempts have some

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .. import models
+from .. import models, roles
 from ..errors import UserError
 from ..profiles import Profile
 from . import money
@@ -48,21 +48,23 @@ class LocalChat:
         then: Continue | None = None,
         then_tokens: int = 0,
         temperature: float = 0.0,
+        opening_tokens: int = 0,
     ) -> Iterator[tuple[int, Completion]]:
         """Yield (index, Completion) as they finish; finish "too long" where prompt and answer exceed the model's context.
 
         `then(index, reply)` may name a text with which the *same* assistant turn goes on; the model then
-        writes up to `then_tokens` more, without reading its prompt twice. Always greedy, whatever the `temperature`.
+        writes up to `then_tokens` more, without reading its prompt twice. An opening (`roles.strip`) of up to
+        `opening_tokens` does not count: the answer after it has the room of an answer without one. Always greedy, whatever the `temperature`.
         """
         prompts = [self.tokenizer(self.text(m)).input_ids for m in conversations]
-        room = max_tokens + then_tokens + (TRIGGER if then else 0)
+        room = max_tokens + opening_tokens + then_tokens + (TRIGGER if then else 0)
         limit = getattr(self.model.config, "max_position_embeddings", None) or float("inf")
         waiting = deque()
         for i in sorted(range(len(prompts)), key=lambda i: -len(prompts[i])):
             if len(prompts[i]) + room > limit:
                 yield i, Completion("", "too long", len(prompts[i]), 0)
             else:
-                waiting.append(_Row(i, prompts[i], max_tokens))
+                waiting.append(_Row(i, prompts[i], max_tokens, opening_tokens))
         if not waiting:
             return
         self._check_attention(len(waiting[0].prompt) + room)
@@ -82,7 +84,8 @@ class LocalChat:
         if row.reply is not None:
             row.reply = replace(row.reply, continued=text)
             return False
-        row.reply = Completion(text.strip(), row.finish, len(row.prompt), len(row.written))
+        opening = min(row.opening or 0, len(row.written))
+        row.reply = Completion(text.strip(), row.finish, len(row.prompt), len(row.written), opening=opening)
         more = then(row.index, text) if then and then_tokens else None
         if not more:
             return False
@@ -92,7 +95,7 @@ class LocalChat:
         held = row.length - len(row.prompt)  # tokens of the answer that are in the cache
         row.length -= max(0, held - len(row.written))  # what was cut off is forgotten
         row.feed = [*row.written[held:], *added]
-        row.written, row.finish, row.limit, row.stop = [], None, then_tokens, LINE_END
+        row.written, row.finish, row.limit, row.allowance, row.stop = [], None, then_tokens, 0, LINE_END
         return True
 
     def _check_attention(self, width: int) -> None:
@@ -183,7 +186,9 @@ class _Row:
 
     index: int
     prompt: list[int]
-    limit: int
+    limit: int  # tokens of the answer
+    allowance: int = 0  # and of an opening before it
+    opening: int | None = None  # tokens that the opening took; None: it has not ended yet
     length: int = 0  # tokens in the cache
     feed: list[int] = field(default_factory=list)  # tokens to read before it can write
     written: list[int] = field(default_factory=list)  # in this stage
@@ -204,8 +209,21 @@ class _Row:
         self.feed = [token]
         if self.stop.search(tokenizer.decode(self.written[-12:])):
             self.written, self.finish = self.written[: _before(tokenizer, self.written, self.stop)], "stop"
-        elif len(self.written) == self.limit:
+        elif len(self.written) - self._free(tokenizer) == self.limit:
             self.finish = "length"
+
+    def _free(self, tokenizer: Any) -> int:
+        """How many of the written tokens do not count, because they belong to the opening."""
+        if not self.allowance:
+            return 0
+        if self.opening is None:
+            text = tokenizer.decode(self.written)
+            opening, _ = roles.strip(text)
+            if opening and opening.endswith("]"):
+                self.opening = len(self.written)
+            elif opening is None and text.strip():
+                self.opening = 0
+        return min(self.allowance, len(self.written) if self.opening is None else self.opening)
 
 
 def _common(lists: Sequence[list[int]]) -> int:

@@ -19,6 +19,7 @@ class Completion:
     prompt_tokens: int
     tokens: int  # generated in the first stage
     continued: str = ""  # what followed the text that `then` added
+    opening: int = 0  # of the generated tokens, those of the opening, where it had room of its own
 
 
 def user(text: str) -> Messages:

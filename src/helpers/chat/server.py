@@ -18,9 +18,10 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from .. import models
+from .. import models, roles
 from ..errors import UserError
 from . import money, retry
+from .asking import OPENING_CALLS
 from .local import LINE_END, NEW_TURN
 from .messages import Completion, Continue, Messages, frame, user
 
@@ -88,8 +89,9 @@ class EndpointChat:
         then: Continue | None = None,
         then_tokens: int = 0,
         temperature: float = 0.0,
+        opening_tokens: int = 0,
     ) -> Iterator[tuple[int, Completion]]:
-        """As `LocalChat.complete`; with prompt "chat" a server cannot go on in its own turn: `then` is a new user turn.
+        """As `LocalChat.complete`; how many tokens an opening took is estimated from its share of the text. And with prompt "chat" a server cannot go on in its own turn: `then` is a new user turn.
 
         When something ends the work early (a refused key, the cap, Ctrl-C), answers that are already under way
         are still waited for and yielded, because they are paid for; then the reason is raised.
@@ -101,7 +103,7 @@ class EndpointChat:
         def work(i: int) -> None:
             try:
                 ask = self._framed if self.prompt == "frame" else self._chatted
-                asking = (max_tokens, temperature, stop), (then_tokens, temperature, stop)
+                asking = (max_tokens, temperature, stop), (then_tokens, temperature, stop), opening_tokens
                 go_on = (lambda text: then(i, text)) if then else (lambda text: None)
                 finished.put((i, ask(conversations[i], go_on, *asking), None))
             except BaseException as error:
@@ -135,10 +137,11 @@ class EndpointChat:
             pool.shutdown(cancel_futures=True)
 
     def _chatted(
-        self, messages: Messages, go_on: Callable[[str], str | None], stage1: tuple, stage2: tuple
+        self, messages: Messages, go_on: Callable[[str], str | None], stage1: tuple, stage2: tuple, opening_tokens: int
     ) -> Completion:
-        """Both stages as turns of a chat."""
-        first = self._ask(messages, *stage1)
+        """Both stages as turns of a chat. It cannot continue a reply: one that has more than its room is cut."""
+        max_tokens, *rest = stage1
+        first = _cut(self._ask(messages, max_tokens + opening_tokens, *rest), max_tokens, opening_tokens)
         if first.finish == "too long" or (more := go_on(first.text)) is None:
             return first
         turns = [*messages, {"role": "assistant", "content": first.text}, *user(more.strip())]
@@ -146,13 +149,22 @@ class EndpointChat:
         return replace(first, continued=second.text, finish=_of_both(first, second))
 
     def _framed(
-        self, messages: Messages, go_on: Callable[[str], str | None], stage1: tuple, stage2: tuple
+        self, messages: Messages, go_on: Callable[[str], str | None], stage1: tuple, stage2: tuple, opening_tokens: int
     ) -> Completion:
-        """Both stages as one text that is continued, stopped where `LocalChat` stops."""
+        """Both stages as one text that is continued, stopped where `LocalChat` stops; a long opening is continued, too."""
         if len(messages) > 1:
             raise ValueError("one question: only the model's tokenizer knows the end token that parts several turns")
         prompt = frame(messages)
+        max_tokens, *rest = stage1
         first = self._ask(prompt, *stage1, until="\nUSER:")
+        for _ in range(OPENING_CALLS):
+            first = replace(first, opening=min(opening_tokens, _opening(first)))
+            left = max_tokens + first.opening - first.tokens
+            if first.finish != "length" or not first.opening or left <= 0:
+                break
+            more = self._ask(prompt + first.text, left, *rest, until="\nUSER:")
+            text, tokens = first.text + more.text, first.tokens + more.tokens
+            first = replace(first, text=text, tokens=tokens, finish=more.finish)
         if cut := NEW_TURN.search(first.text):
             first = replace(first, text=first.text[: cut.start("cut")], finish="stop")
         reply = replace(first, text=first.text.strip())
@@ -281,6 +293,22 @@ def _first_interrupt(call: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, usual)
+
+
+def _opening(reply: Completion) -> int:
+    """Tokens of a reply's opening, by its share of the characters."""
+    opening, _ = roles.strip(reply.text)
+    return round(reply.tokens * len(opening) / len(reply.text.strip())) if opening else 0
+
+
+def _cut(reply: Completion, max_tokens: int, opening_tokens: int) -> Completion:
+    """A reply without what goes beyond the room of an answer, where the server counts tokens."""
+    opening = min(opening_tokens, _opening(reply))
+    room = max_tokens + opening
+    if not opening_tokens or reply.tokens <= room:
+        return replace(reply, opening=opening)
+    text = reply.text[: len(reply.text) * room // reply.tokens]
+    return replace(reply, text=text.rstrip(), tokens=room, finish="length", opening=opening)
 
 
 def _of_both(first: Completion, second: Completion) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import roles
 from ..chat import Completion, Request, ask, journal, local_chat, user
 from ..data import SAMPLES, read_jsonl
 from ..data.lima import open_questions
@@ -39,29 +38,20 @@ def answer(
         Request(
             journal.key(chat.name, params, q["question"]),
             user(q["question"]),
-            limit + ROLE_ROOM,
+            limit,
             typical=limit,
             kept={"model": chat.name, **q},
+            opening_tokens=ROLE_ROOM,
         )
         for q in asked
     ]
 
     def record(request: Request, reply: Completion) -> dict[str, Any]:
-        text, tokens, cut = _cut(reply.text, limit, chat.tokenizer)
-        finish = "length" if cut else reply.finish
-        return {"key": request.key, **request.kept, "text": text, "finish": finish, "tokens": tokens}
+        tokens = reply.tokens - reply.opening  # of the answer
+        return {"key": request.key, **request.kept, "text": reply.text, "finish": reply.finish, "tokens": tokens}
 
     records = ask({path: requests}, chat, record=record, what=f"open questions by {path.parent.name}", say=say)
     return [records[request.key] for request in requests]
-
-
-def _cut(reply: str, limit: int, tokenizer: Any) -> tuple[str, int, bool]:
-    """A reply whose answer has at most `limit` tokens; the number of its tokens; whether something was cut off."""
-    _, visible = roles.strip(reply)
-    ids = tokenizer(visible, add_special_tokens=False).input_ids
-    if len(ids) <= limit:
-        return reply, len(ids), False
-    return reply[: len(reply.rstrip()) - len(visible)] + tokenizer.decode(ids[:limit]), limit, True
 
 
 def load_answers(file: Path) -> list[dict[str, Any]]:

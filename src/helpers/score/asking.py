@@ -84,6 +84,7 @@ def requests(profile: Profile, chat: Any, rows: dict[str, list[dict[str, Any]]])
     for name, benchmark_rows in rows.items():
         trigger = None if stage2 == "none" else benchmarks.get(name).STAGE2
         params = {"stage1_tokens": profile.stage1_tokens, "stage2_tokens": profile.stage2_tokens, "stage2": trigger}
+        params |= {"opening_tokens": profile.opening_tokens} if profile.opening_tokens else {}
         params |= {} if chat.prompt == "frame" else {"prompt": chat.prompt}
         params |= {"turn": True} if trigger and turn else {}
         texts = [benchmarks.get(name).question(row) for row in benchmark_rows]
@@ -94,6 +95,7 @@ def requests(profile: Profile, chat: Any, rows: dict[str, list[dict[str, Any]]])
                 max_tokens=profile.stage1_tokens,
                 typical=min(TYPICAL_REPLY, profile.stage1_tokens),
                 kept={"question_id": row["question_id"], "prompt": chat.text(user(text))},
+                opening_tokens=profile.opening_tokens,
                 then=trigger,
                 then_tokens=room,
                 turn=bool(trigger) and turn,
@@ -146,6 +148,7 @@ def _record(request: Request, reply: Completion) -> dict[str, Any]:
         return request.first | {"stage2": reply.text, "finish": finish}
     tokens = [reply.prompt_tokens, reply.tokens]
     record = {"key": request.key, **request.kept, "stage1": reply.text, "finish": reply.finish, "tokens": tokens}
+    record |= {"opening": reply.opening} if request.opening_tokens else {}
     if request.turn and reply.finish not in NO_SECOND_TURN:
         return record
     return record | {"stage2": reply.continued if request.then else None}
