@@ -12,7 +12,7 @@ import pytest
 
 from helpers import benchmarks, run, score
 from helpers.benchmarks import BENCHMARKS
-from helpers.report import page, pictures, plots
+from helpers.report import page, pictures, plots, show
 
 ROOT = Path(__file__).parents[1]
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -335,6 +335,22 @@ def test_the_page_says_what_it_can_from_what_is_there(this, change, said, unsaid
     change(this.folder)
     page = written(this)
     assert page.says(*said) and not page.says(unsaid)
+
+
+# --- tables in a lesson -----------------------------------------------------------------------
+
+
+def test_a_lessons_table_is_escaped_aligned_and_the_same_in_every_run_and_two_tables_do_not_share_a_style():
+    frame = pd.DataFrame({"<who>": ["a & b", None], "share": [0.1234, np.nan], "n": [3, 4], "mean": [2.0, 0.125]})
+    html = show.table(frame, "x < y", percent=["share"]).data
+    table = Page(html)
+    assert table.faults == [] and table.says("x < y", "<who> share n mean", "a & b 12.3 3 2 – – 4 0.125")
+    sides = dict(re.findall(r"\.(col\d) \{\s+text-align: (\w+)", html))
+    assert sides == {"col0": "left", "col1": "right", "col2": "right", "col3": "right"}
+    assert show.table(frame, "x < y", percent=["share"]).data == html
+    (name,) = {a["id"] for a in table.all("table")}
+    assert name not in show.table(frame, "another", percent=["share"]).data
+    assert Page(show.table(frame[["n"]].set_axis(["p", "q"]), index=True).data).says("n p 3 q 4")
 
 
 # --- keeps up with the lessons ------------------------------------------------------------------

@@ -157,11 +157,9 @@ def execute(notebook: Path, this: Run, progress: Progress) -> None:
 
 def _reason(error: Exception) -> str:
     """Why a lesson stopped, in one line without a path of this machine."""
-    from nbclient.exceptions import DeadKernelError
-
-    if isinstance(error, DeadKernelError):
-        return "its kernel was killed, most often because memory ran out: close other programs, then run it again"
     name, text = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", str(error))
+    if name == "DeadKernelError":  # nbclient looks every second whether the kernel lives
+        return "its kernel was killed, most often because memory ran out: close other programs, then run it again"
     text = (text.strip().splitlines() or [""])[0].replace(f"{root()}{os.sep}", "").replace(str(Path.home()), "~")
     return text if name in ("UserError", "LessonStopped") else f"{name}: {text}"
 
