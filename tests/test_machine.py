@@ -322,7 +322,7 @@ def test_a_run_on_another_drive_of_windows_opens_and_its_lessons_find_it(tmp_pat
 
     monkeypatch.setattr(papermill, "execute_notebook", execute_notebook)
     with pytest.raises(KeyboardInterrupt):
-        lessons.execute(ROOT / "notebooks" / "00_check_your_setup.ipynb", opened)
+        lessons.execute(ROOT / "notebooks" / "00_check_your_setup.ipynb", opened, lessons.Progress("00"))
     assert passed["RUN"] == str(tmp_path / "mine")
     assert places.seen_from(tmp_path) == str(tmp_path)
 
