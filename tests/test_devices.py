@@ -16,6 +16,7 @@ import tiny
 import torch
 import training
 import yaml
+from filelock import SoftFileLock
 from safetensors.torch import load_file
 
 from helpers import models, profiles
@@ -50,7 +51,7 @@ TWO = {
 }
 
 
-def launch(kind, folder, *command):
+def launch(kind, folder, *command, fails=False):
     """`accelerate launch` with two processes in `folder`; what they print."""
     settings = TWO | {"distributed_type": kind}
     if kind == "FSDP":  # as in four_gpus.yaml
@@ -68,8 +69,8 @@ def launch(kind, folder, *command):
         text=True,
         timeout=240,
     )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    return done.stdout
+    assert (done.returncode != 0) == fails, done.stdout[-2000:] + done.stderr[-4000:]
+    return done.stderr if fails else done.stdout
 
 
 def launch_jobs(kind, folder, base, recipes):
@@ -151,6 +152,27 @@ def test_the_command_line_trains_on_all_processes(base, tmp_path):
     assert manifest["devices"] == 2 and manifest["steps"] == len(manifest["losses"]) == profiles.CPU.max_steps
     assert manifest["losses"][-1] < manifest["losses"][0]
     assert [p.name for p in (tmp_path / "models").iterdir()] == ["role-seed0"]
+
+
+def test_a_lock_that_another_process_holds_stops_every_process_with_the_same_line(base, tmp_path):
+    job = {"settings": {"model": str(base)}, "rows": ROWS, "out": str(tmp_path / "out")}
+    (tmp_path / "jobs.json").write_text(json.dumps([job]))
+    lock = SoftFileLock(tmp_path / "out.lock")
+    with lock:
+        done = launch("MULTI_GPU", tmp_path, Path(__file__).with_name("launched.py"), "jobs.json", fails=True)
+    line = f"UserError: out is being trained by process {os.getpid()}: wait for it to end, or end it"
+    assert sum(said.endswith(line) for said in done.splitlines()) == 2, done[-3000:]
+    assert not (tmp_path / "out").exists() and not (tmp_path / "out.work").exists()
+
+
+def test_an_unfinished_run_of_another_recipe_stops_every_process(base, tmp_path):
+    job = {"settings": {"model": str(base)}, "rows": ROWS, "out": str(tmp_path / "out")}
+    (tmp_path / "jobs.json").write_text(json.dumps([job]))
+    (tmp_path / "out.work" / "checkpoint-3").mkdir(parents=True)
+    (tmp_path / "out.work" / "checkpoint-3" / "trainer_state.json").write_text("{}")
+    done = launch("MULTI_GPU", tmp_path, Path(__file__).with_name("launched.py"), "jobs.json", fails=True)
+    assert done.count("UserError: out.work holds an unfinished run of another recipe or other data") == 2
+    assert not (tmp_path / "out.lock").exists()
 
 
 # --- the shipped settings ----------------------------------------------------------------------------------

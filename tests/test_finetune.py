@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import tiny
@@ -16,13 +18,14 @@ import transformers
 import yaml
 from safetensors.torch import load_file, save_file
 
-from helpers import finetune, models, profiles
+from helpers import finetune, models, profiles, run
 from helpers.__main__ import main
 from helpers.data.lima import load_rows
 from helpers.errors import UserError
-from helpers.finetune import encode
+from helpers.finetune import encode, tune
 from helpers.finetune import trainer as trainer_
 from helpers.finetune.encode import IGNORED
+from helpers.machine import files
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -320,7 +323,7 @@ def test_a_run_that_is_killed_just_before_its_model_has_its_name_counts_no_step_
 
     out = tmp_path / "out"
     with monkeypatch.context() as patch, pytest.raises(training.Stopped):
-        patch.setattr(finetune, "_save", die)
+        patch.setattr(tune, "_save", die)
         training.tune(steady, out)
     assert checkpoints(out) == ["checkpoint-5"]  # the sixth step is the model itself
     training.tune(steady, out)
@@ -424,6 +427,103 @@ def test_a_second_process_on_the_same_folder_is_refused_with_the_firsts_number(p
 
 
 HOLD = "import sys, filelock; lock = filelock.SoftFileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); input()"
+
+
+# --- settings and files of a call ---------------------------------------------------------------------------------
+
+
+def test_the_command_line_leaves_the_models_folder_and_nothing_else(base, tmp_path, monkeypatch):
+    """Without --rows it annotates the profile's data; that stays in memory."""
+    monkeypatch.setattr(profiles, "get", lambda *_, **__: training.settings(base, max_steps=1, max_tokens=1024))
+    monkeypatch.chdir(tmp_path)
+    assert main(["finetune", "--arm", "role", "--out", "models/role-seed0"]) == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["models"]
+    assert [p.name for p in (tmp_path / "models").iterdir()] == ["role-seed0"]
+
+
+@pytest.mark.parametrize("lora", [profiles.Lora(rank=4), {"rank": 4}], ids=["Lora", "dict"])
+def test_adapters_can_be_asked_for_in_a_notebooks_overrides(base, tmp_path, lora):
+    """A cell has Python, papermill has JSON only: both mean the same run, and its files can be written."""
+    settings = {"model": str(base), "max_steps": 1}
+    this = run.open_run("cpu", tmp_path / "run", lora=lora, **settings)
+    assert this.profile.lora == profiles.Lora(rank=4, alpha=32, dropout=0.05)
+    told = json.loads((tmp_path / "run" / "profile.json").read_text())["overrides"]
+    assert told["lora"] == {"rank": 4, "alpha": 32, "dropout": 0.05}
+    assert json.loads(json.dumps(this.overrides)) == told
+    assert run.open_run("cpu", tmp_path / "run", **told).profile == this.profile  # as papermill hands it on
+    manifest = training.tune(this.profile, tmp_path / "out")
+    assert manifest["profile"]["lora"] == told["lora"] and (tmp_path / "out" / "adapter_config.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("lora", "line"),
+    [
+        ({"rnk": 8}, "unknown setting 'rnk' of lora: choose from rank, alpha, dropout"),
+        (16, "lora=16: give a dict, such as {'rank': 8}, or None for all weights"),
+        ({"rank": 0}, "lora: rank=0 cannot be: rank and alpha are whole numbers from 1 on, dropout is 0 to 1"),
+        ({"rank": "8"}, "lora: rank='8' cannot be: rank and alpha are whole numbers from 1 on, dropout is 0 to 1"),
+        (
+            {"dropout": 1.5},
+            "lora: dropout=1.5 cannot be: rank and alpha are whole numbers from 1 on, dropout is 0 to 1",
+        ),
+    ],
+)
+def test_adapters_that_cannot_be_are_one_line(tmp_path, lora, line):
+    with pytest.raises(UserError) as refused:
+        run.open_run("cpu", tmp_path / "run", lora=lora)
+    assert str(refused.value) == line and not (tmp_path / "run").exists()
+
+
+# --- on Windows ---------------------------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_reaches_the_disk_where_only_writable_files_can_be_flushed(tmp_path, monkeypatch):
+    """Windows' fsync is refused for a handle that may only read."""
+    import fcntl
+
+    flushed = []
+
+    def fsync(descriptor):
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(9, "Bad file descriptor")
+        flushed.append(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside" / "weights").write_bytes(b"whole")
+    trainer_._sync(tmp_path)
+    assert len(flushed) == 1 and (tmp_path / "inside" / "weights").read_bytes() == b"whole"
+
+
+def virus_scanner(monkeypatch, times):
+    """Renames fail this often, one file or folder at a time, as while another program reads it."""
+    failed, real = {}, os.replace
+
+    def replace(made, target):
+        failed[str(made)] = failed.get(str(made), 0) + 1
+        if failed[str(made)] <= times:
+            raise PermissionError(13, "The process cannot access the file because it is being used by another process")
+        return real(made, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(files, "WAITS", [w / 100 for w in files.WAITS])
+    return failed
+
+
+def test_a_virus_scanner_that_looks_at_a_checkpoint_and_a_model_only_delays_them(base, tmp_path, monkeypatch):
+    failed = virus_scanner(monkeypatch, 2)
+    training.tune(training.settings(base, max_steps=2, checkpoint_steps=1), tmp_path / "out")
+    renamed = {Path(name).name: n for name, n in failed.items()}
+    assert renamed["checkpoint-1"] == renamed["out.new"] == 3
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_rename_that_is_never_allowed_is_an_error_after_a_moment(tmp_path, monkeypatch):
+    virus_scanner(monkeypatch, 1000)
+    (tmp_path / "made").mkdir()
+    with pytest.raises(PermissionError):
+        files.rename(tmp_path / "made", tmp_path / "target")
+    assert [p.name for p in tmp_path.iterdir()] == ["made"]
 
 
 # --- what goes wrong on the way ------------------------------------------------------------------------------------
@@ -742,8 +842,8 @@ def test_bad_rows_and_an_unknown_log_are_told_before_a_model_is_loaded(profile, 
     def no_model(*_, **__):
         raise AssertionError("a model was loaded first")
 
-    monkeypatch.setattr(finetune.models, "load", no_model)
-    monkeypatch.setattr(finetune.models, "config", no_model)
+    monkeypatch.setattr(models, "load", no_model)
+    monkeypatch.setattr(models, "config", no_model)
     roleless = [tiny.ROWS[0], {**tiny.ROWS[1], "role": None}]
     with pytest.raises(UserError, match="dialogue b has no role annotation"):
         finetune.finetune(profile, "role", roleless, tmp_path / "a")

@@ -27,7 +27,9 @@ LORA = profiles.Lora(rank=8, alpha=16, dropout=0.05)
 
 def test_loading_what_trains_prints_nothing():
     """On processors with bfloat16 bitsandbytes recommends a package; a lesson's first cell would show it."""
-    done = subprocess.run([sys.executable, "-c", "import helpers.trainer"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", "import helpers.finetune.trainer"], capture_output=True, text=True, check=True
+    )
     assert (done.stdout, done.stderr) == ("", "")
 
 

@@ -19,7 +19,8 @@ from . import attention
 GIB = 2**30
 RESERVE = 0.05  # of the memory, for the allocator's gaps and the driver
 KEPT = 12  # bytes of an attention score that a layer keeps: its share, the dropout mask, their product, all in float32
-WORKING = 16  # and what the layer at work holds beside them
+WORKING = 30  # what the layer at work holds beside them
+CHECKPOINTED = 56  # bytes of a score where one layer at a time is at work, with the gaps that the one before has left
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def activations(profile: Profile, size: Sizes, precision: str, rows: int, tokens
         size.layers - 1 if dropped and not size.eager and size.layers > 1 else size.layers
     )  # the first has p = 0
     if profile.gradient_checkpointing:
-        kept = rows * tokens * size.hidden * compute * size.layers + layer + (KEPT + WORKING) * scores
+        kept = rows * tokens * size.hidden * compute * size.layers + layer + CHECKPOINTED * scores
     else:
         kept = layer * size.layers + (KEPT * with_scores + WORKING) * scores
     logits = rows * tokens * size.vocabulary * (compute + 4 + 4)
@@ -207,16 +208,16 @@ def _smaller(profile: Profile, size: Sizes, room: float, longest: int) -> str:
     return ", or take a smaller model"
 
 
-def keep_to(limit: Plan, profile: Profile, size: Sizes) -> Callable[[int, int], None]:
-    """A function to call before each pass over (rows, tokens), so that a process on a CPU stays within its plan.
+def keep_to(plan: Plan) -> Callable[[], None]:
+    """A function to call before each pass, so that a process on a CPU stays within its plan.
 
-    The C library keeps freed memory for the next pass. Rows of many lengths leave gaps that a longer row cannot use: where
-    gaps and the next pass together could exceed the plan, they go back to the system first.
+    The C library keeps freed memory for the next pass (`models.tune_allocator`). Rows of many lengths leave gaps that fit no
+    later row; when they have grown past the plan, they go back to the system.
     """
-    most = held_gib() + limit.total
+    most = held_gib() + plan.total
 
-    def before(rows: int, tokens: int) -> None:
-        if held_gib() + activations(profile, size, limit.precision, rows, tokens) > most:
+    def before() -> None:
+        if held_gib() > most:
             trim_heap()
 
     return before

@@ -112,7 +112,7 @@ class Trainer(SFTTrainer):
     loss_is_scaled_for_ga = True  # compute_loss divides by the trained tokens of the whole optimizer step
 
     def __init__(
-        self, *args: Any, sampler: EpochSampler, before: Callable[[int, int], None] | None = None, **kwargs: Any
+        self, *args: Any, sampler: EpochSampler, before: Callable[[], None] | None = None, **kwargs: Any
     ) -> None:
         self.sampler, self.before = sampler, before
         super().__init__(*args, **kwargs)
@@ -131,7 +131,7 @@ class Trainer(SFTTrainer):
         costs a CPU a quarter of the step.
         """
         if self.before:
-            self.before(*inputs["input_ids"].shape)
+            self.before()
         labels = inputs["labels"][:, 1:]  # the logits at position t predict token t + 1
         trained = (labels != IGNORED).any(0).nonzero()[:, 0]
         kept = {"logits_to_keep": trained} if self.keeps else {}
@@ -197,11 +197,11 @@ def build(
     say: Callable,
     report_to: str = "none",
     watch: Callable[[int, Any, Any], None] | None = None,
-    before: Callable[[int, int], None] | None = None,
+    before: Callable[[], None] | None = None,
 ) -> Trainer:
     """A trainer that is ready to `train()`; works on one device, and on many under `accelerate launch`.
 
-    `before` is called ahead of every pass with its rows and their tokens (`memory.keep_to`).
+    `before` is called ahead of every pass (`memory.keep_to`).
     """
     devices = int(os.environ.get("WORLD_SIZE", "1"))
     lengths = [len(e.input_ids) for e in encoded]

@@ -146,7 +146,7 @@ def _finetune(
     )
     if plan.without:
         profile = replace(profile, gradient_checkpointing=True)
-    before = memory.keep_to(plan, profile, size) if profile.device == "cpu" else None
+    before = memory.keep_to(plan) if profile.device == "cpu" else None
     say(plan)
     say(
         f"a batch of {profile.batch_size} = {profile.device_batch_size} x {steps_each} x {devices} (dialogues per device x passes x devices)"
