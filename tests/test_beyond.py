@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from helpers import finetune, profiles, roles, run, score, strategies
+from helpers import annotate, finetune, profiles, roles, run, score, strategies
 from helpers.analyse import experiments, fidelity, robustness
 from helpers.checks import lesson_08
 from helpers.data import REFERENCE, lima
@@ -45,8 +45,8 @@ def opened(folder, base, **changes) -> run.Run:
 @pytest.fixture
 def trainings(monkeypatch):
     """The steps of every training that really begins."""
-    begun, real = [], finetune._finetune
-    monkeypatch.setattr(finetune, "_finetune", lambda p, *rest: (begun.append(p.max_steps), real(p, *rest))[1])
+    begun, real = [], finetune.tune._finetune
+    monkeypatch.setattr(finetune.tune, "_finetune", lambda p, *rest: (begun.append(p.max_steps), real(p, *rest))[1])
     return begun
 
 
@@ -162,7 +162,7 @@ def test_nothing_to_ask_is_told_before_anything_is_trained(base, tmp_path, train
 
 
 def test_a_strategy_that_nobody_annotated_in_form_is_told_before_a_training(base, tmp_path, monkeypatch):
-    monkeypatch.setattr(strategies, "annotate", lambda *_, **__: [])
+    monkeypatch.setattr(annotate, "annotate_with", lambda *_, **__: [])
     with pytest.raises(UserError, match=r"^no step_back annotation in form: read beyond/step_back.jsonl"):
         experiments.annotated(opened(tmp_path, base), strategies.STEP_BACK, **quiet)
 
