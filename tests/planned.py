@@ -26,7 +26,7 @@ FULL = (3, 12, 20, 27, 36, 45)  # steps whose two rows are both as long as plann
 def rows(tokenizer) -> list[dict]:
     """100 dialogues of many lengths, so placed that the steps of FULL get the longest."""
     rng = random.Random(0)
-    lengths = [LONGEST if step in FULL else rng.randint(60, LONGEST) for step in range(STEPS) for _ in range(2)]
+    lengths = [LONGEST if step in FULL else rng.randint(120, LONGEST) for step in range(STEPS) for _ in range(2)]
     frame = len(encode.encode_dialogue(tiny.row("x", "Why?", "x"), tokenizer, "lima").input_ids) - 1
     placed = dict(zip(encode.epoch_order([0] * len(lengths), 2, 0, 0), lengths, strict=True))
     return [tiny.row(str(i), "Why?", "x" * (placed[i] - frame)) for i in range(len(lengths))]

@@ -434,7 +434,8 @@ HOLD = "import sys, filelock; lock = filelock.SoftFileLock(sys.argv[1]); lock.ac
 
 def test_the_command_line_leaves_the_models_folder_and_nothing_else(base, tmp_path, monkeypatch):
     """Without --rows it annotates the profile's data; that stays in memory."""
-    monkeypatch.setattr(profiles, "get", lambda *_, **__: training.settings(base, max_steps=1, max_tokens=1024))
+    short = training.settings(base, max_steps=1)
+    monkeypatch.setattr(profiles, "get", lambda *_, **__: short)
     monkeypatch.chdir(tmp_path)
     assert main(["finetune", "--arm", "role", "--out", "models/role-seed0"]) == 0
     assert [p.name for p in tmp_path.iterdir()] == ["models"]

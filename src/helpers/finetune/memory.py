@@ -20,7 +20,7 @@ GIB = 2**30
 RESERVE = 0.05  # of the memory, for the allocator's gaps and the driver
 KEPT = 12  # bytes of an attention score that a layer keeps: its share, the dropout mask, their product, all in float32
 WORKING = 30  # what the layer at work holds beside them
-CHECKPOINTED = 56  # bytes of a score where one layer at a time is at work, with the gaps that the one before has left
+CHECKPOINTED = 62  # bytes of a score where one layer at a time is at work, with the gaps that the one before has left
 
 
 @dataclass(frozen=True)
