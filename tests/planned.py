@@ -52,9 +52,12 @@ def main(folder: Path, precision: str, way: str) -> None:
 
     def choose(profile, size, room, devices, longest):
         """The room is what the plan asks for, and nothing more."""
-        whole = memory.plan(profile, size, precision, longest=longest).total
-        room = whole / (1 - memory.RESERVE) + 1e-9 if way == "WHOLE" else 0.9 * whole
-        return real(profile, size, room, devices, longest)
+        whole, less = (
+            memory.plan(profiles.replace(profile, gradient_checkpointing=w), size, precision, longest=longest).total
+            for w in (False, True)
+        )
+        asked = whole + 1e-9 if way == "WHOLE" else (whole + less) / 2
+        return real(profile, size, asked / (1 - memory.RESERVE), devices, longest)
 
     memory.choose = choose
     peaks: list[float] = []

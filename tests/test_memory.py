@@ -118,11 +118,14 @@ def test_the_plan_is_for_the_longest_row_that_is_there(base, tmp_path):
 
 
 def test_a_run_that_fits_only_checkpointed_has_the_weights_of_one_that_fits_whole(base, tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "CHECKPOINTED", 20)  # so that it pays for three layers, too
     profile = training.settings(base, attention_dropout=0.25, max_steps=2)
     size = memory.sizes(models.config(profile))
-    whole = memory.plan(profile, size, longest=LONGEST).total
+    whole, less = (
+        memory.plan(replace(profile, gradient_checkpointing=way), size, longest=LONGEST).total for way in (False, True)
+    )
     said = []
-    for name, room in (("whole", 2 * whole), ("checkpointed", whole)):
+    for name, room in (("whole", 2 * whole), ("checkpointed", (whole + less) / 2 / (1 - memory.RESERVE))):
         monkeypatch.setattr(memory, "available", lambda _, room=room: room)
         manifest = training.tune(profile, tmp_path / name, say=lambda line: said.append(str(line)))
         assert manifest["checkpointed"] is (name == "checkpointed")

@@ -162,7 +162,7 @@ def _second_turn(request: Request, record: Record) -> Request:
     said = {"role": "assistant", "content": record["stage1"]}
     turns = [*request.messages, said, *user(request.then.strip())]
     asked_on = replace(request, messages=turns, max_tokens=request.then_tokens, typical=STAGE2_REPLY)
-    return replace(asked_on, then=None, turn=False, first=record)
+    return replace(asked_on, then=None, then_tokens=0, turn=False, first=record)
 
 
 def _last(request: Request, known: Any) -> Record:
@@ -199,7 +199,7 @@ def _alike(requests: Open) -> list[Open]:
     """The requests in groups that one call of `complete` can take, in order."""
     groups: dict[tuple, Open] = {}
     for path, request in requests:
-        continued = request.then_tokens if request.then and not request.turn else 0
+        continued = 0 if request.turn else request.then_tokens  # also of those that have no stage 2 to continue with
         kind = (request.max_tokens, request.opening_tokens, request.temperature, continued, request.first is not None)
         groups.setdefault(kind, []).append((path, request))
     return list(groups.values())
@@ -212,7 +212,7 @@ def _complete(group: Open, files: Mapping, chat: Any, record: Callable, what: st
     options: dict[str, Any] = {"temperature": one.temperature} if one.temperature else {}
     if one.opening_tokens:
         options |= {"opening_tokens": one.opening_tokens}
-    if one.then and not one.turn:
+    if one.then_tokens and not one.turn:
         options |= {"then": lambda i, reply: requests[i].then, "then_tokens": one.then_tokens}
     if one.temperature:  # only later attempts have some
         say(f"asking {chat.name} again for {len(requests):,} out of form or cut off")

@@ -97,7 +97,7 @@ def requests(profile: Profile, chat: Any, rows: dict[str, list[dict[str, Any]]])
                 kept={"question_id": row["question_id"], "prompt": chat.text(user(text))},
                 opening_tokens=profile.opening_tokens,
                 then=trigger,
-                then_tokens=room,
+                then_tokens=room if trigger or not turn else 0,
                 turn=bool(trigger) and turn,
             )
             for row, text in zip(benchmark_rows, texts)
