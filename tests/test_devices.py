@@ -155,7 +155,7 @@ def test_the_command_line_trains_on_all_processes(base, tmp_path):
 
 
 def test_a_lock_that_another_process_holds_stops_every_process_with_the_same_line(base, tmp_path):
-    job = {"settings": {"model": str(base)}, "rows": ROWS, "out": str(tmp_path / "out")}
+    job = {"settings": {"model": str(base), "batch_size": 2}, "rows": ROWS, "out": str(tmp_path / "out")}
     (tmp_path / "jobs.json").write_text(json.dumps([job]))
     lock = SoftFileLock(tmp_path / "out.lock")
     with lock:
@@ -166,7 +166,7 @@ def test_a_lock_that_another_process_holds_stops_every_process_with_the_same_lin
 
 
 def test_an_unfinished_run_of_another_recipe_stops_every_process(base, tmp_path):
-    job = {"settings": {"model": str(base)}, "rows": ROWS, "out": str(tmp_path / "out")}
+    job = {"settings": {"model": str(base), "batch_size": 2}, "rows": ROWS, "out": str(tmp_path / "out")}
     (tmp_path / "jobs.json").write_text(json.dumps([job]))
     (tmp_path / "out.work" / "checkpoint-3").mkdir(parents=True)
     (tmp_path / "out.work" / "checkpoint-3" / "trainer_state.json").write_text("{}")
