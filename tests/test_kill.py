@@ -139,7 +139,7 @@ def test_killed_at_20_instants_no_kept_answer_is_asked_again_and_the_files_are_t
         asked = server.asked
     for before in journaled:
         assert {q: asked[q] for q in before} == before  # what was kept was never asked again
-    assert len(journaled[19]) > 5  # the kills came in the middle of the work
+    assert 0 < len(journaled[19]) < len(QUESTIONS)  # the kills came in the middle of the work
     assert len(journaled[-1]) == len(QUESTIONS)
     assert asked.total() <= len(QUESTIONS) + kills * CONCURRENCY
     assert kept(out) == kept(tmp_path / "undisturbed")
