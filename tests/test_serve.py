@@ -54,7 +54,8 @@ def served(tmp_path_factory):
 
 def test_a_real_server_annotates_and_a_second_run_asks_it_nothing(served, tmp_path, monkeypatch):
     url, folder = served
-    monkeypatch.setattr("helpers.annotate.lima_role.ATTEMPTS", 1)  # the small model is no good annotator, and need not try three times
+    # The small model is not a good annotator, and need not try three times.
+    monkeypatch.setattr("helpers.annotate.lima_role.ATTEMPTS", 1)
     few, said = dialogues("packaged")[:3], []
     chat = EndpointChat(folder, url, concurrency=2)
     rows = annotate.annotate(few, tmp_path, chat, packaged=False, say=lambda line: said.append(str(line)))
