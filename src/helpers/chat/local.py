@@ -15,7 +15,7 @@ from ..profiles import Profile
 from . import money
 from .messages import Completion, Continue, Messages, frame
 
-NEW_TURN = re.compile(r"(?P<cut>\nUSER:)")  # a model that was not tuned goes on with the user's next question
+NEW_TURN = re.compile(r"(?P<cut>\nUSER:)")  # a model that was not tuned continues with a question of the user
 LINE_END = re.compile(r"[^\W_][^\n]*(?P<cut>\n)")  # a line with something in it is a whole answer of stage 2
 TRIGGER = 64  # positions kept free for the text that starts stage 2
 READ_TOKENS = 4096  # of prompts that are read in one go
@@ -52,7 +52,7 @@ class LocalChat:
     ) -> Iterator[tuple[int, Completion]]:
         """Yield (index, Completion) as they finish; finish "too long" where prompt and answer exceed the model's context.
 
-        `then(index, reply)` may name a text with which the *same* assistant turn goes on; the model then
+        `then(index, reply)` may name a text with which the *same* assistant turn continues; the model then
         writes up to `then_tokens` more, without reading its prompt twice. An opening (`roles.strip`) of up to
         `opening_tokens` does not count: the answer after it has the room of an answer without one. Always greedy, whatever the `temperature`.
         """

@@ -9,7 +9,7 @@ from typing import Any
 from ..roles import SYSTEM
 
 Messages = list[dict[str, str]]  # [{"role": "user" | "assistant", "content": ...}, ...]; the last one is the user's
-Continue = Callable[[int, str], str | None]  # (index, first reply) -> text that goes on in the same turn, or None
+Continue = Callable[[int, str], str | None]  # (index, first reply) -> text that continues the same turn, or None
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from .asking import OPENING_CALLS
 from .local import LINE_END, NEW_TURN
 from .messages import Completion, Continue, Messages, frame, user
 
-LONGEST_WAIT = 600.0  # seconds; a server that wants more is told to the user instead
+LONGEST_WAIT = 600.0  # seconds; if a server asks for more, the user gets a message instead
 
 
 class EndpointChat:
@@ -96,7 +96,7 @@ class EndpointChat:
         When something ends the work early (a refused key, the cap, Ctrl-C), answers that are already under way
         are still waited for and yielded, because they are paid for; then the reason is raised.
         """
-        self.client  # noqa: B018  a missing key is told here, not by every thread
+        self.client  # noqa: B018  a missing key is reported here, not by every thread
         finished: SimpleQueue[tuple[int, Completion | None, BaseException | None]] = SimpleQueue()
         stop = threading.Event()
 
@@ -278,7 +278,7 @@ class EndpointChat:
 
 @contextmanager
 def _first_interrupt(call: Callable[[], None]) -> Iterator[None]:
-    """The first Ctrl-C calls `call` and goes on, wherever the work is just then; the second interrupts as usual."""
+    """The first Ctrl-C calls `call`, and the work continues; the second interrupts as usual."""
     usual = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or usual is not signal.default_int_handler:
         yield  # somebody else looks after it

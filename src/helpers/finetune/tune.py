@@ -101,7 +101,7 @@ def _acquire(lock: SoftFileLock, out: Path) -> None:
 
 
 def _together(do: Callable[[], Any], profile: Profile, main: bool, devices: int) -> Any:
-    """What `do` returns in the first process, or its UserError, in every process: none goes on alone."""
+    """What `do` returns in the first process, or its UserError, in every process: none continues alone."""
     if devices == 1:
         return do()
     from accelerate import PartialState

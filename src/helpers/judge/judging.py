@@ -29,7 +29,7 @@ TYPICAL_REPLY = 100  # tokens, for the bill
 
 # --- reading a verdict -----------------------------------------------------------------------------------
 
-# "Better" without "significantly" counts where the sentence ends with it, or goes on with the other answer or a reason.
+# "Better" without "significantly" counts if the sentence ends with it, or continues with the other answer or a reason.
 _OTHER = r"(?: than (?:(?:answer )?[ab]\b|the other(?: one| answer)?))"
 _REASON = r",? (?:because|since|as it)\b(?![^.\n]*\bnot significantly\b)"
 _BETTER = (

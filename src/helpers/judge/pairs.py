@@ -85,7 +85,7 @@ _LEAK = re.compile(
 
 
 def hide(reply: str) -> str:
-    """The answer in a reply, without its role prompt and without repetitions of one behind it.
+    """The answer in a reply, without its role prompt and without later repetitions of one.
 
     A small model repeats itself, its role prompt included; one such sentence tells the judge whose answer it reads.
     """

@@ -61,7 +61,7 @@ def run_lessons(this: Run, notebooks: Sequence[Path], say: Callable = print) -> 
     what is missing, there is no manifest, and the error is raised (LessonStopped, UserError, KeyboardInterrupt).
     """
     models.need_device(this.profile)
-    this.dialogues()  # bad data is told now, not after minutes of training
+    this.dialogues()  # bad data is reported now, not after minutes of training
     score.questions(this.profile, list(benchmarks.BENCHMARKS))
     (this.folder / "manifest.json").unlink(missing_ok=True)  # an unfinished run has none
     began = time.time()
