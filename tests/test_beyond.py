@@ -1,4 +1,4 @@
-"""Lesson 08: what its experiments leave in a run, what its rules say, and that bad input is told and not met with a crash."""
+"""Lesson 09: what its experiments leave in a run, what its rules say, and that bad input is told and not met with a crash."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from helpers import annotate, finetune, profiles, roles, run, score, strategies
+from helpers import finetune, profiles, roles, run, score
 from helpers.analyse import experiments, fidelity, robustness
-from helpers.checks import lesson_08
-from helpers.data import REFERENCE, lima
+from helpers.checks import lesson_09
+from helpers.data import REFERENCE
 from helpers.errors import UserError
 from helpers.report import plots
 
@@ -50,7 +50,7 @@ def trainings(monkeypatch):
     return begun
 
 
-# --- (a) and (b) ------------------------------------------------------------------------------------
+# --- (a) ------------------------------------------------------------------------------------
 
 
 def test_on_a_gpu_profile_the_lessons_recipe_is_the_full_one():
@@ -59,32 +59,6 @@ def test_on_a_gpu_profile_the_lessons_recipe_is_the_full_one():
         assert experiments.recipe(run.Run(profile, None)) == profile
     short = experiments.recipe(run.Run(profiles.get("cpu"), None))
     assert short.lora and short.openings_only and short.max_steps * short.batch_size <= 60
-
-
-def test_another_strategy_is_annotated_trained_asked_and_graded(base, tmp_path, trainings):
-    this = opened(tmp_path, base)
-    rows = experiments.annotated(this, strategies.STEP_BACK, **quiet)
-    assert lima.load_rows(tmp_path / "beyond" / "step_back_rows.jsonl") == rows and len(rows) == 120
-    graded = experiments.tuned(this, strategies.STEP_BACK, rows, ASK, **quiet)
-    assert set(graded.arm) == {"step_back"} and len(graded) == 2 and graded.reply.map(type).eq(str).all()
-    assert experiments.tuned(this, strategies.STEP_BACK, rows, ASK, **quiet).equals(graded) and trainings == [1]
-
-
-def test_dialogues_that_nobody_annotated_give_way_to_our_own_in_one_line(base, tmp_path, monkeypatch):
-    this, told = opened(tmp_path, base), []
-    other = [lima.Dialogue("x", "test", ("Why do cats purr?", "To be heard."))]
-    monkeypatch.setattr(run.Run, "dialogues", lambda self: other)
-    rows = experiments.annotated(this, strategies.STEP_BACK, say=told.append)
-    assert len(rows) == 120 and told[0].startswith("1 of 1 questions have no step_back annotation")
-
-
-def test_what_is_formed_is_counted_by_the_strategys_own_parser():
-    good, bad = "[Step back: What falls? Principle: All that is heavy.]", "[Step back: What falls?]"
-    graded = pd.DataFrame({"role": [good, bad, None, pd.NA], "correct": [1, 0, 0, 0]})
-    table = experiments.formed(graded, strategies.STEP_BACK)
-    assert table.k.tolist() == [2, 1, 1] and set(table.n) == {4}
-    nothing = experiments.formed(graded.iloc[:0], strategies.STEP_BACK)
-    assert set(nothing.n) == {0} and nothing.share.isna().all()
 
 
 def test_one_pass_is_asked_on_its_way_and_neither_trained_nor_asked_again(base, tmp_path, trainings):
@@ -154,17 +128,7 @@ def test_nothing_to_ask_is_told_before_anything_is_trained(base, tmp_path, train
     this = opened(tmp_path, base)
     with pytest.raises(UserError, match="nothing to ask"):
         experiments.curve(this, [5], [], **quiet)
-    with pytest.raises(UserError, match="nothing to ask"):
-        experiments.tuned(
-            this, strategies.STEP_BACK, experiments.annotated(this, strategies.STEP_BACK, **quiet), [], **quiet
-        )
     assert trainings == []
-
-
-def test_a_strategy_that_nobody_annotated_in_form_is_told_before_a_training(base, tmp_path, monkeypatch):
-    monkeypatch.setattr(annotate, "annotate_with", lambda *_, **__: [])
-    with pytest.raises(UserError, match=r"^no step_back annotation in form: read beyond/step_back.jsonl"):
-        experiments.annotated(opened(tmp_path, base), strategies.STEP_BACK, **quiet)
 
 
 # --- asking the arms --------------------------------------------------------------------------------
@@ -214,7 +178,7 @@ def test_replies_that_look_like_missing_values_stay_texts(tmp_path):
     table = pd.DataFrame([("role", "plain", "a", "NA"), ("role", "plain", "b", "")], columns=experiments.REPLIES)
     table.to_csv(tmp_path / "beyond.csv", index=False)
     assert experiments.read_csv(tmp_path / "beyond.csv").reply.tolist() == ["NA", ""]
-    with pytest.raises(UserError, match="run lesson 08"):
+    with pytest.raises(UserError, match="run lesson 09"):
         experiments.read_csv(tmp_path / "none.csv")
 
 
@@ -474,39 +438,6 @@ def test_the_intervals_of_a_mean_score_hold_it():
 # --- exercises: wrong answers get the message that names their mistake --------------------------------
 
 
-def read(reply):
-    flat = " ".join(reply.split())
-    match = re.fullmatch(r"(?:A: ?)?Step back: ([^\[\]?]+\?) Principle: ([^\[\]?]+?)\.?", flat)
-    return None if not match or "Principle:" in match[2] else (match[1], match[2])
-
-
-def by_split(reply):
-    left, _, right = reply.partition(" Principle: ")
-    return left.removeprefix("A: ").removeprefix("Step back: "), right.rstrip(".")
-
-
-def searched(reply):
-    match = re.search(r"Step back: ([^\[\]?]+\?) Principle: ([^\[\]?]+?)\.?$", " ".join(reply.split()))
-    return None if not match or "Principle:" in match[2] else match.groups()
-
-
-def first_sentence(reply):
-    match = re.fullmatch(r"(?:A: ?)?Step back: ([^?]+\?) Principle: ([^.\[\]]+)\.?.*", " ".join(reply.split()))
-    return match and match.groups()
-
-
-READ = {
-    lambda r: r: "Return two texts",
-    lambda r: (read(r)[0], f"{read(r)[1]}.") if read(r) else None: "the principle's full stop",
-    lambda r: (f"Step back: {read(r)[0]}", read(r)[1]) if read(r) else None: "no part of the question",
-    lambda r: (read(r)[0].rstrip("?"), read(r)[1]) if read(r) else None: "has lost its '?'",
-    by_split: "should be read all the same",
-    lambda r: read(r) if r.startswith("A:") else None: "without 'A:' in front",
-    searched: "use `fullmatch`, not `search`",
-    first_sentence: "does not end it",
-}
-
-
 def leaks(opening, answer):
     def fives(text):
         words = re.findall(r"\w+", text.lower())
@@ -553,9 +484,8 @@ SCORE = {
 @pytest.mark.parametrize(
     ("check", "wrong", "message"),
     [
-        *((lesson_08.read, w, m) for w, m in READ.items()),
-        *((lesson_08.leaks, w, m) for w, m in LEAKS.items()),
-        *((lesson_08.score, w, m) for w, m in SCORE.items()),
+        *((lesson_09.leaks, w, m) for w, m in LEAKS.items()),
+        *((lesson_09.score, w, m) for w, m in SCORE.items()),
     ],
 )
 def test_a_wrong_answer_hears_what_is_wrong(check, wrong, message):
@@ -563,9 +493,7 @@ def test_a_wrong_answer_hears_what_is_wrong(check, wrong, message):
     assert verdict.status == "not quite" and message in verdict.message, verdict
 
 
-@pytest.mark.parametrize(
-    ("check", "right"), [(lesson_08.read, read), (lesson_08.leaks, leaks), (lesson_08.score, scored)]
-)
+@pytest.mark.parametrize(("check", "right"), [(lesson_09.leaks, leaks), (lesson_09.score, scored)])
 def test_right_answers_pass_and_stubs_wait(check, right):
     assert check(right).passed, check(right)
     assert check(lambda *_: ...).status == check(lambda *_: None).status == "not solved yet"
@@ -583,19 +511,17 @@ def test_the_recipe_on_a_laptop_differs_only_where_its_profile_says():
 
 @pytest.fixture
 def lesson(tmp_path, monkeypatch):
-    """Run lesson 08 on these replies, its trainings replaced: what it shows, its variables, its numbers."""
+    """Run lesson 09 on these replies, its trainings replaced: what it shows, its variables, its numbers."""
     matplotlib.use("Agg")
     monkeypatch.chdir(cells.NOTEBOOKS)
-    opening = "[Step back: What falls? Principle: All that is heavy.]"
-    lines = {"benchmark": "openbookqa", "question_id": ["a", "b"], "role": opening}
+    lines = {"benchmark": "openbookqa", "question_id": ["a", "b"], "role": ROLE, "dialogues": 15}
     lines |= {"prediction": "A", "correct": [0, 1]}
-    monkeypatch.setattr(experiments, "tuned", lambda *_: pd.DataFrame(lines))
-    monkeypatch.setattr(experiments, "curve", lambda *_: pd.DataFrame(lines | {"dialogues": 15, "role": ROLE}))
+    monkeypatch.setattr(experiments, "curve", lambda *_: pd.DataFrame(lines))
 
     def run_it(replies: pd.DataFrame):
         monkeypatch.setattr(experiments, "replies", lambda *_: replies)
-        text, space = cells.run("08", RUN=str(tmp_path / "run"))
-        return text, space, json.loads((tmp_path / "run" / "metrics.json").read_text())["08"]
+        text, space = cells.run("09", RUN=str(tmp_path / "run"))
+        return text, space, json.loads((tmp_path / "run" / "metrics.json").read_text())["09"]
 
     return run_it
 
@@ -626,8 +552,7 @@ def test_the_lessons_finding_is_computed_from_its_results(lesson):
     role = space["replies"].query("arm == 'role'")
     odd = role[role.question_id.isin([q["id"] for q in ODD])]
     well = sum(roles.parse(roles.strip(reply)[0]) is not None for reply in odd.reply)
-    first, second, third = numbers["finding"]
-    assert first.startswith("2 of 2 replies opened with a step-back in form")
+    second, third = numbers["finding"]
     assert "100 % after 15 (2 questions each)" in second
     assert f"LIMA-Role kept its form in {well} of {len(odd)} odd questions" in third
     assert "replies of the packaged reference run" in third and third.count("(30 questions)") == 2
@@ -640,20 +565,10 @@ def test_a_character_of_ones_own_has_no_labels_and_no_score_yet(lesson, monkeypa
     monkeypatch.setattr(fidelity, "characters", lambda: [otto])
     text, _, numbers = lesson(packaged()[lambda t: ~t.question_id.isin(list(PLAYED))])
     assert "no labels for these characters" in text and numbers["rule_agrees"] is None
-    assert "fidelity" not in numbers["finding"][2] and "nobody knows how many replies" in numbers["cannot_say"][-1]
+    assert "fidelity" not in numbers["finding"][1] and "nobody knows how many replies" in numbers["cannot_say"][-1]
 
 
 def test_the_gpu_commands_of_the_lesson_score_before_they_ask_for_scores():
-    source = cells.NOTEBOOKS.joinpath("08_beyond_the_paper.ipynb").read_text()
+    source = cells.NOTEBOOKS.joinpath("09_beyond_the_paper.ipynb").read_text()
     commands = re.findall(r"helpers run --profile \w+ --lessons ([\d,]+)", source)
-    assert len(commands) == 2 and all(set(c.split(",")) >= {"02", "03", "08"} for c in commands)
-
-
-@pytest.mark.parametrize("rows", [1, 0], ids=["one annotation", "none in both"])
-def test_a_dialogue_is_shown_with_its_own_role_or_without_one(lesson, monkeypatch, rows):
-    annotated, real = experiments.annotated, run.Run.annotated
-    monkeypatch.setattr(experiments, "annotated", lambda *these: annotated(*these)[:1])
-    monkeypatch.setattr(run.Run, "annotated", lambda self: real(self)[1 - rows :])
-    text, _, _ = lesson(packaged())
-    assert ("no dialogue here has both annotations" in text) is not bool(rows)
-    assert ("role       [This question is" in text) is bool(rows)
+    assert len(commands) == 2 and all(set(c.split(",")) >= {"02", "03", "09"} for c in commands)

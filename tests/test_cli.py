@@ -100,7 +100,7 @@ def test_an_unknown_benchmark_is_told_with_the_known_ones(refused):
 
 
 def test_an_unknown_arm_is_told_before_anything_is_annotated(refused):
-    assert "unknown arm 'lama': choose lima, role, step_back" in refused(*FINETUNE, "--arm", "lama")
+    assert "unknown arm 'lama': choose lima, role, record" in refused(*FINETUNE, "--arm", "lama")
 
 
 @pytest.mark.parametrize(

@@ -668,7 +668,7 @@ def refusal(profile, out, **changes):
 
 @pytest.mark.parametrize("arm", ["rolle", "", None, "LIMA"])
 def test_an_unknown_arm_is_refused_with_the_known_ones(profile, tmp_path, arm):
-    assert refusal(profile, tmp_path / "out", arm=arm) == f"unknown arm {arm!r}: choose lima, role, step_back"
+    assert refusal(profile, tmp_path / "out", arm=arm) == f"unknown arm {arm!r}: choose lima, role, record"
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "x", "0", None, True, 2**32])

@@ -210,7 +210,7 @@ def push(
 
 @app.command()
 def finetune(
-    arm: Annotated[str, typer.Option(help="lima, role or step_back")],
+    arm: Annotated[str, typer.Option(help="lima, role or record")],
     out: Annotated[Path, typer.Option("--out", help="folder for the model")],
     seed: int = 0,
     profile: Profile_ = "cpu",

@@ -56,9 +56,7 @@ class Profile:
     # scoring
     questions: dict[str, int] = field(default_factory=dict)  # a benchmark not named here: all it has
     stage1_tokens: int = 512  # of the answer
-    opening_tokens: int = (
-        0  # of a role prompt (or another opening) before it, in every arm alike; 0: they share the room
-    )
+    opening_tokens: int = 96  # of an opening before it, in every arm alike: LIMA-Role's longest role prompt has 55
     stage2_tokens: int = 32  # where stage 2 goes on in the same turn; a new turn has the room of stage 1
     stage2: str = "continue"  # how the answer is asked for: one of STAGE2
     generation_batch: int = 32  # answers written at a time, at most
@@ -91,7 +89,6 @@ A100 = Profile(
     gradient_checkpointing=True,
     precisions=("fp32", "bf16-sr"),  # one 80 GB card cannot hold the first; lesson 02 shows what the second costs
     questions={"mmlu": 2000},
-    opening_tokens=96,  # the longest role prompt of LIMA-Role has 55
     generation_batch=192,
     generation_tokens=160_000,  # 20 GB for Mistral-7B in bfloat16, beside 15 GB of weights
 )

@@ -1,4 +1,4 @@
-"""Beyond the paper (lesson 08): another strategy, less data, and what the arms say to questions off the beaten track.
+"""Beyond the paper (lesson 09): less data, and what the arms say to unusual questions.
 
 The one idea: the paper's machinery is an instrument. An experiment is a function of a run: it trains or asks what is
 missing and keeps every raw reply. The rules that read the replies of the last two are in robustness.py and fidelity.py.
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from .. import annotate, finetune, models, roles, score, stats, strategies
+from .. import finetune, models, roles, score, stats
 from ..arms import LABELS
 from ..chat import LocalChat, Nobody, Request, ask, journal, user
-from ..data import REFERENCE, lima, write_jsonl
+from ..data import REFERENCE, lima
 from ..errors import UserError
 from ..profiles import Profile
 from . import robustness
@@ -43,42 +43,7 @@ def questions(settings: Profile, names: Sequence[str]) -> dict[str, list[dict[st
     return asked
 
 
-# --- (a) another strategy ---------------------------------------------------------------------------
-
-
-def annotated(run: Run, strategy: strategies.Strategy, chat: Any = None, say: Callable = print) -> list[dict[str, Any]]:
-    """The run's dialogues with the strategy's annotations, also as beyond/<strategy>_rows.jsonl.
-
-    Where some are not annotated yet and there is no `chat` to ask, our own 120 dialogues stand in, and a line says so.
-    """
-    dialogues = run.dialogues()
-    if chat is None and (missing := annotate.unknown(strategy, dialogues, run.folder / "beyond")):
-        say(
-            f"{missing:,} of {len(dialogues):,} questions have no {strategy.name} annotation and nobody is there to ask:"
-        )
-        say("training on our own 120 dialogues instead")
-        dialogues = lima.dialogues("packaged")
-    rows = annotate.annotate_with(strategy, dialogues, run.folder / "beyond", chat, say=say)
-    if not rows:
-        raise UserError(f"no {strategy.name} annotation in form: read beyond/{strategy.name}.jsonl for what was said")
-    write_jsonl(rows, run.folder / "beyond" / f"{strategy.name}_rows.jsonl")
-    return rows
-
-
-def tuned(
-    run: Run, strategy: strategies.Strategy, rows: Sequence[dict[str, Any]], names: Sequence[str], say: Callable = print
-) -> pd.DataFrame:
-    """Tune a model on the strategy's rows, ask it the benchmarks `names`, and grade: answers.csv's columns and `reply`."""
-    settings, arm = recipe(run), strategy.name
-    questions(settings, names)  # what cannot be asked is told before anything is trained
-    rows = lima.openings(list(rows)) if settings.openings_only else rows
-    home = run.folder / "models" / f"beyond-{arm}-seed0"
-    finetune.finetune(settings, arm, rows, home, 0, say)
-    chat = score.local_chat(settings, home)
-    graded = _graded(run, settings, chat, arm, f"beyond-{arm}-seed0", names, say)
-    del chat
-    models.release_memory()
-    return graded
+# --- (a) how much data ------------------------------------------------------------------------------
 
 
 def _graded(run: Run, settings: Profile, chat: Any, arm: str, name: str, names: Sequence[str], say: Callable):
@@ -86,20 +51,6 @@ def _graded(run: Run, settings: Profile, chat: Any, arm: str, name: str, names: 
     records = score.answer(settings, chat, asked, run.folder / "generations" / name, say)
     replies = [record["stage1"] for part in records.values() for record in part]
     return score.grade(arm, 0, asked, records).assign(reply=replies)
-
-
-def formed(graded: pd.DataFrame, strategy: strategies.Strategy) -> pd.DataFrame:
-    """How many replies open as the strategy does, how many openings are well-formed, how many answers are right.
-
-    One line a measure: k, n, share, low, high (Wilson's 95 % interval; shares of 1).
-    """
-    opened = graded.role.notna()
-    well = graded.role.map(lambda text: strategy.parse(text) is not None).astype(bool)
-    lines = {"opens in form": opened, "well-formed": well, "right answer": graded.correct == 1}
-    return stats.shares(lines)
-
-
-# --- (b) how much data ------------------------------------------------------------------------------
 
 
 def curve(run: Run, sizes: Sequence[int], names: Sequence[str], say: Callable = print) -> pd.DataFrame:
@@ -174,7 +125,7 @@ def curve_table(graded: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=columns)
 
 
-# --- (c) and (d): asking the arms -------------------------------------------------------------------
+# --- (b) and (c): asking the arms -------------------------------------------------------------------
 
 
 def replies(run: Run, asked: Mapping[str, Sequence[Mapping[str, Any]]], say: Callable = print) -> pd.DataFrame:
@@ -227,24 +178,20 @@ def _packaged(asked: Mapping[str, Sequence[Mapping[str, Any]]], say: Callable) -
 def read_csv(path: Path) -> pd.DataFrame:
     """beyond.csv: raw replies, one line each; an empty reply is an empty text."""
     if not path.is_file():
-        raise UserError(f"no {path.name} in this run yet: run lesson 08")
+        raise UserError(f"no {path.name} in this run yet: run lesson 09")
     return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
 # --- what the lesson concludes ----------------------------------------------------------------------
 
 
-def finding(
-    step_back: pd.DataFrame, sizes: pd.DataFrame, robust: pd.DataFrame, fidelity: pd.DataFrame, source: str
-) -> list[str]:
-    """The results of `formed`, `curve_table` and of the two tables of robustness.py and fidelity.py in a sentence each.
+def finding(sizes: pd.DataFrame, robust: pd.DataFrame, fidelity: pd.DataFrame, source: str) -> list[str]:
+    """The results of `curve_table` and of the two tables of robustness.py and fidelity.py in a sentence each.
 
-    `source` says whose replies (c) and (d) read; what was not asked there is left out.
+    `source` says whose replies (b) and (c) read; what was not asked there is left out.
     """
-    form, right = step_back.loc["well-formed"], step_back.loc["right answer"]
     rates = ", ".join(f"{line.role:.0%} after {line.dialogues}".replace("%", " %") for line in sizes.itertuples())
     found = [
-        f"{form.k:.0f} of {form.n:.0f} replies opened with a step-back in form, {right.k:.0f} gave the right answer.",
         f"Well-formed role prompts by number of dialogues: {rates} ({sizes.n.iloc[0]} questions each).",
     ]
     sums = robust.groupby("measure")[["k", "n"]].sum()

@@ -17,4 +17,3 @@ from .lima_role import (
     plan,
     report,
 )
-from .strategy import annotate_with, unknown

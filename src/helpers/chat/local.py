@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .. import models, roles
+from .. import models, strategies
 from ..errors import UserError
 from ..profiles import Profile
 from . import money
@@ -53,7 +53,7 @@ class LocalChat:
         """Yield (index, Completion) as they finish; finish "too long" where prompt and answer exceed the model's context.
 
         `then(index, reply)` may name a text with which the *same* assistant turn continues; the model then
-        writes up to `then_tokens` more, without reading its prompt twice. An opening (`roles.strip`) of up to
+        writes up to `then_tokens` more, without reading its prompt twice. An opening (`strategies.opening`) of up to
         `opening_tokens` does not count: the answer after it has the room of an answer without one. Always greedy, whatever the `temperature`.
         """
         prompts = [self.tokenizer(self.text(m)).input_ids for m in conversations]
@@ -209,8 +209,8 @@ class _Row:
         self.feed = [token]
         if self.stop.search(tokenizer.decode(self.written[-12:])):
             self.written, self.finish = self.written[: _before(tokenizer, self.written, self.stop)], "stop"
-        elif len(self.written) - self._free(tokenizer) == self.limit:
-            self.finish = "length"
+        elif (room := self.limit + self._free(tokenizer)) <= len(self.written):
+            self.written, self.finish = self.written[:room], "length"
 
     def _free(self, tokenizer: Any) -> int:
         """How many of the written tokens do not count, because they belong to the opening."""
@@ -218,7 +218,7 @@ class _Row:
             return 0
         if self.opening is None:
             text = tokenizer.decode(self.written)
-            opening, _ = roles.strip(text)
+            opening = strategies.opening(text)
             if opening and opening.endswith("]"):
                 self.opening = len(self.written)
             elif opening is None and text.strip():

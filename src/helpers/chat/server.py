@@ -18,7 +18,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from .. import models, roles
+from .. import models, strategies
 from ..errors import UserError
 from . import money, retry
 from .asking import OPENING_CALLS
@@ -297,7 +297,7 @@ def _first_interrupt(call: Callable[[], None]) -> Iterator[None]:
 
 def _opening(reply: Completion) -> int:
     """Tokens of a reply's opening, by its share of the characters."""
-    opening, _ = roles.strip(reply.text)
+    opening = strategies.opening(reply.text)
     return round(reply.tokens * len(opening) / len(reply.text.strip())) if opening else 0
 
 

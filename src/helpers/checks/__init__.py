@@ -85,7 +85,17 @@ def close(mine: Any, right: Any, tolerance: float = 1e-6) -> bool:
     return mine.shape == right.shape and bool(np.allclose(mine, right, rtol=tolerance, atol=tolerance))
 
 
-from . import lesson_00, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06, lesson_07, lesson_08  # noqa: E402
+from . import (  # noqa: E402
+    lesson_00,
+    lesson_01,
+    lesson_02,
+    lesson_03,
+    lesson_04,
+    lesson_05,
+    lesson_06,
+    lesson_07,
+    lesson_09,
+)
 
 __all__ = [
     "Verdict",
@@ -98,4 +108,5 @@ __all__ = [
     "lesson_06",
     "lesson_07",
     "lesson_08",
+    "lesson_09",
 ]

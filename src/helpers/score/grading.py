@@ -21,9 +21,9 @@ from ..profiles import Profile
 from .asking import answer, generations, questions
 
 SCORES = ["arm", "seed", "benchmark", "n", "correct", "accuracy", "unparsed", "low", "high", "random"]
-SCORES += ["kojima", "kojima_unparsed", "tokens", "cut"]
+SCORES += ["kojima", "kojima_unparsed", "tokens", "opening", "empty", "cut"]
 ANSWERS = ["arm", "seed", "benchmark", "question_id", "group", "prediction", "gold", "correct", "role"]
-ANSWERS += ["kojima", "kojima_correct", "tokens", "finish"]
+ANSWERS += ["kojima", "kojima_correct", "tokens", "opening", "empty", "finish"]
 CUT = ("length", "too long")  # finishes of an answer that the limit ended, or of a prompt longer than the context
 
 
@@ -34,7 +34,8 @@ def grade(arm: str, seed: int, rows: dict[str, list], records: dict[str, list]) 
     """One line an answer, columns ANSWERS. A prediction is empty where its rule found no answer.
 
     `prediction` and `correct` are by the rule "declared", `kojima` and `kojima_correct` by the paper's.
-    `tokens`: generated in stage 1; `finish`: "stop", "length", "too long" (the prompt), or a server's own reason.
+    `tokens`: generated in stage 1, `opening`: those of them that belong to the role prompt; `empty`: 1 if nothing
+    follows it; `finish`: "stop", "length", "too long" (the prompt), or a server's own reason.
     """
     lines = []
     for name, benchmark_rows in rows.items():
@@ -45,7 +46,8 @@ def grade(arm: str, seed: int, rows: dict[str, list], records: dict[str, list]) 
             (prediction, correct), (first, first_correct) = _marks(name, row, text)
             known = (arm, seed, name, row["question_id"], benchmarks.get(name).group(row))
             contract = (prediction, benchmarks.get(name).gold(row), correct, role)
-            lines.append((*known, *contract, first, first_correct, record["tokens"][1], record["finish"]))
+            size = (record["tokens"][1], record.get("opening", 0), int(not free))
+            lines.append((*known, *contract, first, first_correct, *size, record["finish"]))
     return pd.DataFrame(lines, columns=ANSWERS)
 
 
@@ -63,8 +65,9 @@ def _marks(name: str, row: dict[str, Any], text: str) -> list[tuple[str | None, 
 def table(answers: pd.DataFrame, rows: dict[str, list]) -> pd.DataFrame:
     """Scores with n, Wilson's 95 % interval, unparsed replies and the score of random guessing; columns SCORES.
 
-    `kojima` is the accuracy by the paper's rule, `tokens` the mean that stage 1 generated, `cut` the share of
-    answers that the limit cut, or whose prompt was longer than the model's context.
+    `kojima` is the accuracy by the paper's rule, `tokens` the mean that stage 1 generated, `opening` the mean of those
+    in the role prompt, `empty` the number of replies without an answer after it, `cut` the share of answers that the
+    limit cut, or whose prompt was longer than the model's context.
     """
     lines = []
     for (arm, seed, name), part in answers.groupby(["arm", "seed", "benchmark"], sort=False):
@@ -76,7 +79,8 @@ def table(answers: pd.DataFrame, rows: dict[str, list]) -> pd.DataFrame:
         low, high, chance, kojima = (round(float(value), 4) for value in shares)
         known = (arm, seed, name, n, k, round(share.estimate, 4), unparsed, low, high, chance)
         cut = round(float(part.finish.isin(CUT).mean()), 4)
-        lines.append((*known, kojima, kojima_unparsed, round(float(part.tokens.mean()), 1), cut))
+        tokens, opening = (round(float(part[column].mean()), 1) for column in ("tokens", "opening"))
+        lines.append((*known, kojima, kojima_unparsed, tokens, opening, int(part["empty"].sum()), cut))
     return pd.DataFrame(lines, columns=SCORES)
 
 
@@ -130,7 +134,9 @@ def shown(scores: pd.DataFrame, profile: Profile) -> str:
             "unparsed": scores.unparsed,
             "kojima": percent["kojima"],
             "unparsed ": scores.kojima_unparsed,
-            "tokens": scores.tokens,
+            "opening": scores.opening,  # mean tokens
+            "answer": (scores.tokens - scores.opening).round(1),
+            "empty": scores["empty"],
             "cut": percent["cut"],
             "random": percent["random"],
         }
@@ -166,7 +172,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     frame = pd.read_csv(path, dtype=dict.fromkeys(text, "string"), float_precision="round_trip")
     for column in (c for c in (SCORES if scores else ANSWERS) if c not in frame):
         frame[column] = pd.Series(pd.NA, index=frame.index, dtype="string" if column in text else "Float64")
-    for column in ("kojima_unparsed",) if scores else ("kojima_correct", "tokens"):
+    for column in ("kojima_unparsed", "empty") if scores else ("kojima_correct", "tokens", "opening", "empty"):
         if frame[column].isna().any():  # pandas would turn whole numbers beside a gap into 3.0
             frame[column] = frame[column].astype("Int64")
     return frame

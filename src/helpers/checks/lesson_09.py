@@ -1,69 +1,10 @@
-"""Checks of lesson 08: a parser for step-back annotations, a leak detector, the score of -1, 0 and +1."""
+"""Checks of lesson 09: a leak detector, the score of -1, 0 and +1."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from . import Mistake, check, expect, solved
-
-_QUESTION, _PRINCIPLE = "What keeps a body in orbit?", "Gravity bends a fast sideways motion"
-_FORM = f"A: Step back: {_QUESTION} Principle: {_PRINCIPLE}."
-
-
-def _unread(student: Callable[[str], Any], reply: str, hint: str) -> None:
-    found = student(reply)
-    expect(found is None, f"{reply!r} is out of form, so return None; you: {found!r:.90}. {hint}")
-
-
-@check
-def read(student: Callable[[str], tuple[str, str] | None]) -> str:
-    """(question, principle) of a step-back annotation in form, None of any other reply."""
-    found = solved(student(_FORM))
-    if isinstance(found, dict):
-        found = tuple(found.values())
-    expect(
-        isinstance(found, (tuple, list)) and len(found) == 2 and all(isinstance(part, str) for part in found),
-        f"Return two texts, (question, principle), not {found!r:.80}.",
-    )
-    question, principle = found
-    expect("Principle" not in question, f"Your question runs into the principle: {question!r}. End it at its '?'.")
-    expect("Step back" not in question, f"The label 'Step back:' is no part of the question: {question!r}.")
-    expect(question != _QUESTION.rstrip("?"), "The question has lost its '?': keep it.")
-    expect(principle != f"{_PRINCIPLE}.", "Leave out the principle's full stop: `render` brings its own.")
-    expect(
-        (question, principle) == (_QUESTION, _PRINCIPLE),
-        f"From {_FORM!r} you read {question!r} and {principle!r}: no label, no blank at the ends.",
-    )
-    for same, what in (
-        (_FORM.removeprefix("A: "), "without 'A:' in front"),
-        (_FORM.replace(" Principle", "\nPrinciple"), "over two lines"),
-        (f"  {_FORM}\n", "with white space around it"),
-        (_FORM.removesuffix("."), "without the last full stop"),
-    ):
-        again = student(same)
-        expect(
-            again is not None and tuple(again) == (_QUESTION, _PRINCIPLE),
-            f"The same annotation {what} should be read all the same; you: {again!r:.90}.",
-        )
-    again = student("A: Step back: Who rules? Principle: The U.S. Senate has 100 seats.")
-    expect(
-        again is not None and tuple(again)[1] == "The U.S. Senate has 100 seats",
-        f"A full stop inside a principle ('U.S.') does not end it; you: {again!r:.90}.",
-    )
-    _unread(student, "", "Nothing is not in form.")
-    _unread(student, "I'd rather not answer that.", "A refusal has no annotation to read.")
-    _unread(student, f"A: Step back: {_QUESTION}", "Half an annotation cannot be trained on: ask for both parts.")
-    _unread(student, _FORM.replace("?", "."), "The question must end with '?'.")
-    _unread(student, f"Sure! {_FORM}", "Text in front of the form: use `fullmatch`, not `search`.")
-    _unread(
-        student,
-        f"{_FORM} Principle: Masses attract.",
-        "A second principle behind the first: a text that goes on is not in form.",
-    )
-    _unread(student, _FORM.replace("Gravity", "[Gravity]"), "Brackets inside would end the opening too early.")
-    return "nothing is guessed: what is not exactly in form can be asked again"
-
 
 _CHEF = "[This question is a cooking problem involving rice. From now on, I will think like a chef who watches the pot all day.]"
 
