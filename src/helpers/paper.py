@@ -260,3 +260,30 @@ def _variance(percent: float, benchmark: str) -> float:
 def _figure5_se(ties: float) -> float:
     net = FIGURE5["net win"] / 100
     return 100 * math.sqrt((max(1 - ties, net) - net**2) / FIGURE5["questions"])  # a net win of 5 % leaves 95 % to ties
+
+
+# --- lesson 08: what others have measured -----------------------------------------------------------
+
+# Right answers of gpt-3.5-turbo in percent, from the last lines of the logs of the authors' earlier paper, Better
+# Zero-Shot Reasoning with Role-Play Prompting (Kong et al. 2024; github.com/NKU-HLT/Role-Play-Prompting).
+ROLE_PLAY_LOGS = pd.DataFrame(
+    [("coin flip", 55.2, 89.4, 98.8), ("last letters", 23.8, 84.2, 53.2), ("object tracking", 38.7, 67.7, 73.5)],
+    columns=["task", "zero-shot", "role-play", "step by step"],
+)
+
+CRITIQUES = pd.DataFrame(  # what was measured later, in our words
+    [
+        ("Zheng et al. 2024", "2311.10054", "162 personas, 2,410 factual questions", "no gain over no persona"),
+        ("Jekyll & Hyde 2024", "2408.08631", "role prompts on 12 data sets", "worse on 7 of the 12"),
+        ("Principled Personas 2025", "2508.19764", "personas with irrelevant details", "up to about 30 points worse"),
+        (
+            "Prompting Science 4, 2025",
+            "2512.05858",
+            "expert personas, GPQA and MMLU-Pro",
+            "no gain, one model excepted",
+        ),
+        ("PRISM 2026", "2603.18507", "expert personas, two kinds of task", "alignment better, accuracy worse"),
+        ("Pfau et al. 2024", "2404.15758", "filler tokens before an answer", "help only parallel computation"),
+    ],
+    columns=["who", "arXiv", "measured", "found"],
+)

@@ -62,22 +62,28 @@ class Profile:
     generation_batch: int = 32  # answers written at a time, at most
     generation_tokens: int = 32_768  # and the tokens that they may hold in the key/value cache together
 
-    experiment: dict[str, Any] = field(default_factory=dict)  # settings that lessons 07 and 08 change
-    openings_only: bool = False  # lessons 07 and 08 train on first turns, answers cut to their first sentence
+    experiment: dict[str, Any] = field(default_factory=dict)  # settings that lessons 07 and 09 change
+    openings_only: bool = False  # lessons 07 and 09 train on first turns, answers cut to their first sentence
     designs: tuple[int | str, ...] = (0, 1, 2, 3, 4, 5, 6, 7, 8)  # that lesson 07 trains, each with all seeds
     design_questions: dict[str, int] = field(default_factory=dict)  # as `questions`, for lesson 07; empty: the same
-    beyond: dict[str, Any] = field(default_factory=dict)  # what lesson 08 changes behind `experiment`
+    beyond: dict[str, Any] = field(default_factory=dict)  # what lesson 09 changes on top of `experiment`
+    recorder: dict[str, Any] = field(default_factory=dict)  # what lesson 08 changes, which trains on short problems
 
     deviations: tuple[str, ...] = ()
 
     def for_experiments(self) -> Profile:
-        """The recipe of lessons 07 and 08, which train many small models instead of two good ones."""
+        """The recipe of lessons 07 and 09, which train many small models instead of two good ones."""
         return replace(self, **self.experiment)
 
     def describe(self) -> dict[str, Any]:
         """The profile as plain JSON data, for manifests."""
         return asdict(self)
 
+
+RECORDER = {  # short rows, all weights; the same problems for every model
+    **{"max_steps": 40, "batch_size": 8, "device_batch_size": 8, "attention_dropout": 0.0},
+    **{"max_tokens": 256, "checkpoint_steps": 1000},
+}
 
 A100 = Profile(
     name="a100",
@@ -90,6 +96,7 @@ A100 = Profile(
     precisions=("fp32", "bf16-sr"),  # one 80 GB card cannot hold the first; lesson 02 shows what the second costs
     questions={"mmlu": 2000},
     generation_batch=192,
+    recorder=RECORDER,
     generation_tokens=160_000,  # 20 GB for Mistral-7B in bfloat16, beside 15 GB of weights
 )
 
@@ -146,11 +153,12 @@ CPU = Profile(
         **{"mmlu": 4, "commonsense_qa": 3, "strategyqa": 3, "truthful_qa": 3, "openbookqa": 3},
         **{"humaneval": 2, "gsm8k": 3, "date": 3},
     },
-    beyond={  # adapters: a model of lesson 08 takes 20 MB instead of 540, and half the memory
+    beyond={  # adapters: a model of lesson 09 takes 20 MB instead of 540, and half the memory
         **{"lora": Lora(dropout=0.0), "learning_rate": 3e-3, "batch_size": 5, "device_batch_size": 5},
         **{"max_steps": 7, "checkpoint_steps": 1000},
         **{"questions": {"openbookqa": 12}},
     },
+    recorder=RECORDER | {"learning_rate": 1e-3},
     deviations=(
         "SmolLM2-135M-Instruct instead of a 7B base model: it fits a laptop and needs no model hub",
         "28 steps of 1 dialogue (28 of the 120) at learning rate 2.5e-4 instead of 4 epochs of 64 at 1e-5: "
@@ -158,7 +166,7 @@ CPU = Profile(
         "answers of at most 60 tokens in stage 1: long reasoning is cut, for every arm alike",
         "70 MMLU questions, 4 of HumanEval and 8 of each other benchmark: enough to see the machinery, not the effect",
         "one seed instead of four: nothing here shows how much seeds differ",
-        "lessons 07 and 08 train 10 and 7 steps on first sentences of answers, without dropout, 08 with LoRA adapters at "
+        "lessons 07 and 09 train 10 and 7 steps on first sentences of answers, without dropout, 09 with LoRA adapters at "
         "3e-3: many small models instead of two",
     ),
 )

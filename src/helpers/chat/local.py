@@ -84,7 +84,7 @@ class LocalChat:
         if row.reply is not None:
             row.reply = replace(row.reply, continued=text)
             return False
-        opening = min(row.opening or 0, len(row.written))
+        opening = min(row._free(self.tokenizer), len(row.written))
         row.reply = Completion(text.strip(), row.finish, len(row.prompt), len(row.written), opening=opening)
         more = then(row.index, text) if then and then_tokens else None
         if not more:

@@ -8,7 +8,9 @@ from typing import Any
 
 from ..roles import SYSTEM
 
-Messages = list[dict[str, str]]  # [{"role": "user" | "assistant", "content": ...}, ...]; the last one is the user's
+Messages = list[
+    dict[str, str]
+]  # [{"role": "user" | "assistant", "content": ...}, ...]; an assistant's last is continued
 Continue = Callable[[int, str], str | None]  # (index, first reply) -> text that continues the same turn, or None
 
 
@@ -30,7 +32,8 @@ def user(text: str) -> Messages:
 def frame(messages: Messages, end: str = "") -> str:
     """The prompt of the paper's Figure 2: system line, USER/ASSISTANT turns, open at the assistant's.
 
-    `end`: the model's end token, which closes each turn of the assistant as it does in the training text.
+    `end`: the model's end token, which closes each turn of the assistant as it does in the training text. Where the
+    last message is the assistant's, its turn stays open: the model continues it.
 
     >>> frame(user("Can brain cells move?"))
     'Below is a chat between a user and an AI assistant.\\nUSER: Can brain cells move?\\nASSISTANT:'
@@ -39,7 +42,8 @@ def frame(messages: Messages, end: str = "") -> str:
     for message in messages:
         mine = message["role"] == "assistant"
         lines.append(f"{'ASSISTANT' if mine else 'USER'}: {message['content'].strip()}{end if mine else ''}")
-    return "\n".join([*lines, "ASSISTANT:"])
+    open_turn = messages[-1]["role"] == "assistant"
+    return "\n".join(lines).removesuffix(end) if open_turn else "\n".join([*lines, "ASSISTANT:"])
 
 
 TEMPLATE = (  # `frame` for servers; a system message takes the place of the fixed line

@@ -94,6 +94,7 @@ from . import (  # noqa: E402
     lesson_05,
     lesson_06,
     lesson_07,
+    lesson_08,
     lesson_09,
 )
 

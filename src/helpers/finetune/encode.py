@@ -29,8 +29,11 @@ class Encoded:
 def segments(row: dict[str, Any], arm: str, design: int | str = 8) -> list[tuple[str, bool]]:
     """A row of LIMA-Role as (text, trained) pieces; an end token follows each trained piece.
 
-    Figure 2, lower half: "Below is a chat ... USER: question ASSISTANT: [role prompt] answer".
+    Figure 2, lower half: "Below is a chat ... USER: question ASSISTANT: [role prompt] answer". A row that has "pieces"
+    of its own is read as they say (lesson 08, exercise 3).
     """
+    if "pieces" in row:
+        return [(text, trained) for text, trained in row["pieces"]]
     pieces = [(roles.SYSTEM, False)]
     for n, message in enumerate(row["messages"]):
         text = message["content"].strip()

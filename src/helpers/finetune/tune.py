@@ -173,6 +173,7 @@ def _finetune(
     history = [h for h in trainer.state.log_history if "loss" in h]
     seconds, steps = trainer_.sum_seconds(history), trainer.state.global_step
     seen = [i for step in range(steps) for i in trainer.sampler.rows_of_step(step)]
+    fitting = [str(row.get("id")) for row in rows if str(row.get("id")) not in set(left_out)]
     tokens = sum(len(encoded[i].input_ids) for i in seen)
     manifest = recipe | {
         "precision": plan.precision,
@@ -183,6 +184,7 @@ def _finetune(
         "dialogues_seen": len(seen),
         "dialogues_cut": cut,
         "dialogues_left_out": left_out,
+        "dialogues_unseen": [*left_out, *(name for i, name in enumerate(fitting) if i not in set(seen))],
         "tokens": tokens,
         "trained_tokens": sum(sum(x != IGNORED for x in encoded[i].labels) for i in seen),
         "losses": [h["loss"] for h in history],

@@ -15,6 +15,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from .. import stats
+from ..analyse import recorder
 from ..arms import COLOURS, LABELS
 from .clouds import most_frequent
 from .clouds import word_clouds as word_clouds  # a lesson finds every picture here
@@ -262,6 +263,47 @@ def learning_curve(table: pd.DataFrame, chance: float) -> Figure:
     axes[0].set_ylabel("of replies (%)")
     axes[1].axhline(100 * chance, color=INK, linestyle=":", linewidth=1.2)
     axes[1].text(len(table) - 1, 100, "dotted: random guessing", fontsize=10, ha="right", va="top")
+    return figure
+
+
+ARM_COLOURS = dict(zip(recorder.ARMS, ("#777777", "#D55E00", "#AA4499", "#E69F00", "#009E73")))
+
+
+def recorder_arms(table: pd.DataFrame, here: Sequence[str] = ()) -> Figure:
+    """Right answers by the number of people in a problem, from `recorder.table`: one line an arm, with intervals.
+
+    `here`: arms that this run has trained; the others have hollow markers. The last number was not trained on.
+    """
+    figure, axis = plt.subplots(figsize=(PAGE, 3.9))
+    people = sorted(set(table.people))
+    arms = list(dict.fromkeys(table.arm))
+    for k, arm in enumerate(arms):
+        part = table[table.arm == arm].set_index("people").reindex(people)
+        x = np.arange(len(people)) + ((len(arms) - 1) / 2 - k) * -0.13
+        colour, fill = ARM_COLOURS[arm], ARM_COLOURS[arm] if arm in here else "white"
+        axis.vlines(x, 100 * part.low, 100 * part.high, color=colour, linewidth=2.2, alpha=0.5)
+        label = arm if arm in here or not here else f"{arm} (reference)"
+        axis.plot(x, 100 * part.share, "o", color=colour, markerfacecolor=fill, markersize=7, label=label)
+    axis.axhline(50, color=INK, linestyle=":", linewidth=1.2)
+    axis.text(len(people) - 0.55, 51, "guessing", fontsize=10, ha="right", va="bottom")
+    axis.axvspan(len(people) - 1.5, len(people) - 0.5, color="#f1f1f1", zorder=0)
+    labels = [f"{n} people" for n in people]
+    axis.set_xticks(np.arange(len(people)), [*labels[:-1], f"{labels[-1]}\n(longer than trained)"])
+    axis.set(ylim=(-4, 104), xlim=(-0.5, len(people) - 0.5), ylabel="right answers (%)")
+    axis.grid(axis="x", visible=False)
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=10.5)
+    return figure
+
+
+def nats(differences: pd.DataFrame) -> Figure:
+    """Paired differences in nats per token, from `likelihood.differences`, with intervals; right of 0: own is likelier."""
+    y = np.arange(len(differences))[::-1]
+    figure, axis = plt.subplots(figsize=(PAGE, 1.4 + 0.42 * len(differences)))
+    axis.axvline(0, color=INK, linewidth=1)
+    axis.hlines(y, differences.low, differences.high, color=COLOURS["role"], linewidth=2.4, alpha=0.5)
+    axis.plot(differences.nats, y, "o", color=COLOURS["role"], markersize=7)
+    axis.set_yticks(y, differences.difference)
+    axis.set(xlabel="nats per token of the reference answer", ylim=(-0.6, len(differences) - 0.4))
     return figure
 
 
