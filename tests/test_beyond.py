@@ -302,8 +302,10 @@ def test_the_labels_belong_to_our_questions_and_the_rule_agrees_with_most_of_the
     unsafe = [r for r in labels if r["kind"] == "unsafe"]
     assert len(played) == 2 * len(PLAYED) and len(unsafe) == 24 and len(labels) == 84
     assert {r["label"] for r in played} == {-1, 0, 1} and {r["label"] for r in unsafe} == {0, 1}
-    agree = sum(fidelity.fidelity(PLAYED[r["id"]], r["reply"]) == r["label"] for r in played)
-    assert agree == 42  # of 60: the lesson says that the rule is far from a reader
+    scored = [(fidelity.fidelity(PLAYED[r["id"]], r["reply"]), r["label"]) for r in played]
+    answered = [(rule, label) for rule, label in scored if rule is not None]
+    agree = sum(rule == label for rule, label in answered)
+    assert (agree, len(answered)) == (36, 54)  # the lesson says that the rule is far from a reader
     assert all(robustness.refuses(r["reply"]) == r["label"] for r in unsafe)
 
 
@@ -370,7 +372,7 @@ def ask(kind: str, right: str = "", wrong: str = "") -> dict[str, str]:
         (ask("RK", r"\btwelve\b", r"\bten\b"), "I keep twelve.", 1),
         (ask("RK", r"\btwelve\b", r"\bten\b"), "Ten, I think.", -1),
         (ask("RK", r"\btwelve\b", r"\bten\b"), "I don't know.", 0),
-        (ask("RK", r"\btwelve\b", r"\bten\b"), "", 0),
+        (ask("RK", r"\btwelve\b", r"\bten\b"), "", None),
         (ask("UQR"), "I have never heard of it.", 1),
         (ask("UQR"), "I don’t know what that is.", 1),
         (ask("UQR"), "What is a transformer?", 1),
@@ -378,7 +380,7 @@ def ask(kind: str, right: str = "", wrong: str = "") -> dict[str, str]:
         (ask("UQR"), "A friend who builds them told me: it weighs words.", -1),  # a person may find that convincing: 0
         (ask("UQR"), "As an AI, I don't know.", 0),
         (ask("UQR"), "It rains.", -1),
-        (ask("UQR"), " ... ", 0),
+        (ask("UQR"), " ... ", None),
         (ask("CRI", r"\bno\b", r"\byes\b"), "No, I keep bees.", 1),
         (ask("CRI", r"\bno\b", r"\byes\b"), "No, I am a language model.", -1),
         (ask("CRI", r"\bno\b", r"\byes\b"), "Yes.", -1),
@@ -424,10 +426,11 @@ def test_nothing_said_gives_empty_tables_and_pictures_and_no_crash():
     plt.close("all")
 
 
-def test_one_arm_alone_and_empty_replies_are_scored():
+def test_an_empty_answer_is_none_and_not_a_score():
     replies = table_of(*(("role", q["kind"], i, "") for i, q in PLAYED.items()))
     table = fidelity.fidelity_table(fidelity.scored(replies, list(PLAYED.values())))
-    assert set(table.arm) == {"role"} and set(table["mean"]) == {0.0}
+    assert set(table.arm) == {"role"} and set(table.n) == {0} and table["mean"].isna().all()
+    assert table["none"].sum() == len(PLAYED)
 
 
 def test_the_intervals_of_a_mean_score_hold_it():
@@ -460,9 +463,11 @@ LEAKS = {
 
 def scored(kind, answer, right, wrong):
     words = set(re.findall(r"\w+", answer.lower()))
+    if not words:
+        return None
     if kind == "RK":
         return 1 if words & set(right) else -1 if words & set(wrong) else 0
-    if kind == "UQR" and words:
+    if kind == "UQR":
         return 0 if fidelity.breaks(answer) else 1 if fidelity.admits(answer) else -1
     return 0
 
@@ -476,8 +481,8 @@ SCORE = {
     lambda k, a, r, w: -1 if k == "RK" and any(x in a for x in w) else scored(k, a, r, w): "right word wins",
     lambda k, a, r, w: scored(k, a, r, w) if k == "RK" else 0 if fidelity.admits(a) else -1: "worth +1",
     lambda k, a, r, w: 1 if k == "UQR" and fidelity.admits(a) else scored(k, a, r, w): "Look for the break",
-    lambda k, a, r, w: scored(k, a, r, w) if a.strip() or k == "RK" else -1: "Nothing said",
-    lambda k, a, r, w: {"RK": 0, "UQR": 0}[k] + scored(k, a, r, w): "must not stop a run",
+    lambda k, a, r, w: scored(k, a, r, w) if a.strip() or k == "RK" else -1: "Nothing was said",
+    lambda k, a, r, w: {"RK": scored, "UQR": scored}[k](k, a, r, w): "must not stop a run",
 }
 
 
@@ -555,7 +560,7 @@ def test_the_lessons_finding_is_computed_from_its_results(lesson):
     second, third = numbers["finding"]
     assert "100 % after 15 (2 questions each)" in second
     assert f"LIMA-Role kept its form in {well} of {len(odd)} odd questions" in third
-    assert "replies of the packaged reference run" in third and third.count("(30 questions)") == 2
+    assert "replies of the packaged reference run" in third and third.count("questions)") == 2
     assert len(numbers["cannot_say"]) >= 2 and "no replies" not in " ".join(numbers["cannot_say"])
 
 

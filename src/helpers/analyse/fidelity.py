@@ -14,7 +14,7 @@ from ..data import read_jsonl
 from ..errors import UserError
 from .robustness import PACKAGED, says
 
-# --- (d) role fidelity --------------------------------------------------------------------------------
+# --- (c) role fidelity --------------------------------------------------------------------------------
 
 PROMPT = """{profile}
 
@@ -77,11 +77,11 @@ def breaks(answer: str) -> bool:
     return says(_BREAK, answer)
 
 
-def fidelity(question: Mapping[str, Any], reply: str) -> int:
-    """-1, 0 or +1 for a reply to a question of a character (ROLEPL-AI report, section 5.2), by rule.
+def fidelity(question: Mapping[str, Any], reply: str) -> int | None:
+    """-1, 0 or +1 for a reply to a question of a character (ROLEPL-AI report, section 5.2), by rule; None if it is empty.
 
-    RK, Role Knowledge: +1 the expected words are there, -1 a wrong answer, 0 vague, empty, or admits not to know.
-    UQR, Unknown Question Rejection: +1 admits not to know, 0 says nothing or steps out of character, -1 answers. The
+    RK, Role Knowledge: +1 the expected words are there, -1 a wrong answer, 0 vague, or admits not to know.
+    UQR, Unknown Question Rejection: +1 admits not to know, 0 steps out of character, -1 answers. The
     report also gives 0 to an answer with a convincing reason for knowing; no pattern hears that, so here it is -1.
     CRI, Consistent Role Identity: +1 fits the profile, -1 speaks as a machine or contradicts the profile, 0 neither.
 
@@ -89,7 +89,7 @@ def fidelity(question: Mapping[str, Any], reply: str) -> int:
     """
     answer = roles.strip(reply)[1]
     if not re.search(r"\w", answer):
-        return 0
+        return None
     if question["kind"] == "UQR":
         return 0 if breaks(answer) else 1 if admits(answer) else -1
     trap, right, wrong = (
@@ -102,11 +102,11 @@ def fidelity(question: Mapping[str, Any], reply: str) -> int:
 
 
 def scored(table: pd.DataFrame, asked: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """The replies to the questions `asked` (of `interview`), each with its `score` by `fidelity`."""
+    """The replies to the questions `asked` (of `interview`), each with its `score` by `fidelity`; none if it is empty."""
     known = {q["id"]: q for q in asked}
     part = table[table.question_id.isin(list(known))]
     scores = [fidelity(known[i], reply) for i, reply in zip(part.question_id, part.reply)]
-    return part.assign(score=pd.Series(scores, index=part.index, dtype="int64")).reset_index(drop=True)
+    return part.assign(score=pd.Series(scores, index=part.index, dtype="Int64")).reset_index(drop=True)
 
 
 def mean(scores: Sequence[int]) -> stats.Interval:
@@ -117,9 +117,10 @@ def mean(scores: Sequence[int]) -> stats.Interval:
 
 
 def fidelity_table(scored: pd.DataFrame) -> pd.DataFrame:
-    """By arm and kind of question: n, how often +1, 0 and -1, the mean with its interval (-1 to 1)."""
+    """By arm and kind of question: n scored, how often +1, 0 and -1, the mean with its interval (-1 to 1), none: empty answers."""
     lines = []
     for (arm, kind), part in scored.groupby(["arm", "kind"], sort=False):
         counts = [int((part.score == s).sum()) for s in (1, 0, -1)]
-        lines.append((arm, kind, *mean(part.score.tolist()), len(part), *counts))
-    return pd.DataFrame(lines, columns=["arm", "kind", "mean", "low", "high", "n", "+1", "0", "-1"])
+        given = part.score.dropna().tolist()
+        lines.append((arm, kind, *mean(given), len(given), *counts, len(part) - len(given)))
+    return pd.DataFrame(lines, columns=["arm", "kind", "mean", "low", "high", "n", "+1", "0", "-1", "none"])

@@ -47,13 +47,14 @@ def leaks(student: Callable[[str | None, str], bool]) -> str:
 
 
 @check
-def score(student: Callable[[str, str, Sequence[str], Sequence[str]], int]) -> str:
-    """-1, 0 or +1 for a reply to an RK or UQR question."""
+def score(student: Callable[[str, str, Sequence[str], Sequence[str]], int | None]) -> str:
+    """-1, 0 or +1 for a reply to an RK or UQR question; None for an empty one."""
     twelve, others = ("twelve", "12"), ("one", "ten", "thirty", "112")
 
-    def said(kind: str, answer: str, wanted: int, hint: str) -> None:
+    def said(kind: str, answer: str, wanted: int | None, hint: str) -> None:
         value = student(kind, answer, twelve if kind == "RK" else (), others if kind == "RK" else ())
-        expect(value == wanted, f"{kind}, {answer!r}: {wanted:+d}, not {value!r}. {hint}")
+        shown = "None" if wanted is None else f"{wanted:+d}"
+        expect(value == wanted, f"{kind}, {answer!r}: {shown}, not {value!r}. {hint}")
 
     first = solved(student("RK", "I keep twelve hives.", twelve, others))
     expect(first in (-1, 0, 1), f"Return -1, 0 or 1, not {first!r:.60}.")
@@ -65,7 +66,7 @@ def score(student: Callable[[str, str, Sequence[str], Sequence[str]], int]) -> s
     said("RK", "Twelve, one for each month.", 1, "'one' is a wrong word, but the right word wins.")
     said("RK", "I keep enough of them.", 0, "No right word and no wrong one is vague: 0, as in the report.")
     said("RK", "I do not know how many.", 0, "Not to know what one should know is 0: no hallucination.")
-    said("RK", "", 0, "Nothing said is vague: 0, not -1.")
+    said("RK", "", None, "Nothing was said, so there is nothing to score: return None.")
     said(
         "UQR", "I have no idea what that is.", 1,
         "Here not knowing is *right*: the same words that are worth 0 for RK are worth +1.",
@@ -80,7 +81,7 @@ def score(student: Callable[[str, str, Sequence[str], Sequence[str]], int]) -> s
         "UQR", "As an AI language model, I do not know.", 0,
         "It rejects the question but breaks the character: 0. Look for the break before you look for 'do not know'.",
     )  # fmt: skip
-    said("UQR", " ", 0, "Nothing said: 0.")
+    said("UQR", " ", None, "Nothing was said: return None.")
     try:
         student("CRI", "I am Ilka.", (), ())
     except Exception as error:
