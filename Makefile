@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-course: $(READY) ## run all nine lessons (profile cpu) and write runs/cpu/index.html
+course: $(READY) ## run all ten lessons (profile cpu) and write runs/cpu/index.html
 	@$(BIN)/python -m helpers run --profile cpu
 
 test: $(READY) ## everything CI runs: style, unit tests, and every lesson for real

@@ -148,7 +148,7 @@ def test_an_installed_environment_is_not_installed_again():
 # --- lessons --------------------------------------------------------------------------------------
 
 
-def test_all_nine_lessons_are_there():
+def test_all_ten_lessons_are_there():
     assert [p.stem for p in NOTEBOOKS] == [
         "00_check_your_setup",
         "01_annotate_lima_role",
@@ -158,7 +158,8 @@ def test_all_nine_lessons_are_there():
         "05_role_word_clouds",
         "06_llm_judge",
         "07_prompt_designs",
-        "08_beyond_the_paper",
+        "08_when_it_pays",
+        "09_beyond_the_paper",
     ]
 
 

@@ -17,8 +17,8 @@ from helpers.strategies import RECORD
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-READ = {"record": "Tom flips: tails. Ann waits: tails."}
-OPENING = "[Tom flips: tails. Ann waits: tails.]"
+READ = {"record": "Tom flips heads to tails. Ann leaves tails."}
+OPENING = "[Tom flips heads to tails. Ann leaves tails.]"
 
 
 # --- the form of a record --------------------------------------------------------------------------
@@ -40,7 +40,9 @@ def test_what_is_not_a_record_stays_in_the_answer(text):
     assert strategies.strip(text, "record") == (None, text) and strategies.opening(text) is None
 
 
-@pytest.mark.parametrize("nothing", [None, "", float("nan"), "tails.", "[Tom flips]", f"{OPENING} x"])
+@pytest.mark.parametrize(
+    "nothing", [None, "", float("nan"), "tails.", "[Tom flips]", "[This question is a puzzle.]", f"{OPENING} x"]
+)
 def test_what_is_not_a_record_is_not_read_as_one(nothing):
     assert RECORD.parse(nothing) is None
 

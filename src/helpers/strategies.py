@@ -42,9 +42,8 @@ ROLE_PLAY = Strategy(
 
 # --- a record: each action with the state after it (lesson 08) -------------------------------------
 
-_STEP = r"[^\[\]:.]+: [^\[\]:.]+\. ?"  # "Tom flips: tails."
-_RECORD = re.compile(rf"\s*\[((?:{_STEP})+)\]")
-_UNFINISHED = re.compile(rf"\s*\[(?:{_STEP})*[^\[\]:.]*(?::[^\[\]:.]*)?$")
+_RECORD = re.compile(r"\s*\[(?!This question is)((?:[^\[\].]+\. ?)+)\]")  # sentences: "Tom flips heads to tails."
+_UNFINISHED = re.compile(r"\s*\[(?!This question is)(?:[^\[\].]+\. ?)*[^\[\].]*$")
 
 
 def _strip_record(text: str) -> tuple[str | None, str]:

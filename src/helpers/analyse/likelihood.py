@@ -7,14 +7,17 @@ that the model would write it, nor that it is right.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from .. import annotate, finetune, models, roles, stats
-from ..chat import frame, user
+from ..chat import Request, ask, frame, journal, user
 from ..data import REFERENCE, lima
 from ..errors import UserError
 
@@ -111,17 +114,20 @@ def nats(chat: Any, rows: Sequence[Mapping[str, Any]], before: Sequence[str]) ->
 def measured(run: Run, n: int, say: Callable = print) -> pd.DataFrame:
     """Nats per token by condition: columns id, role (the role arm's own prompt), and one for each of OPENINGS.
 
-    Rows whose own role prompt is not well-formed are left out, and counted aloud.
+    Rows whose own role prompt is not well-formed are left out, and counted aloud. What was measured before with the same
+    models is read from `when_it_pays/`.
     """
-    rows = unseen(run, n, say)
+    rows, home = unseen(run, n, say), run.folder / "when_it_pays"
+    arms = [models.fingerprint(str(run.model_folder(arm))) for arm in finetune.ARMS]
+    identity = hashlib.sha256(json.dumps([arms, [row["id"] for row in rows]]).encode()).hexdigest()[:12]
+    kept = home / f"nats-{identity}.csv"
+    if kept.is_file():
+        return pd.read_csv(kept, float_precision="round_trip")
     chat = run.chat("role", say=say)
-    written: list[str | None] = [None] * len(rows)
-    questions = [user(row["messages"][0]["content"]) for row in rows]
-    for i, reply in chat.complete(questions, 1, opening_tokens=run.profile.opening_tokens):
-        written[i] = roles.strip(reply.text)[0]
-    kept = [i for i, text in enumerate(written) if roles.parse(text)]
-    say(f"{len(kept)} of {len(rows)} role prompts are well-formed: the dialogues to measure on")
-    rows, own = [rows[i] for i in kept], [written[i] for i in kept]
+    own = _own(chat, rows, run.profile.opening_tokens, home / "openings.jsonl", say)
+    formed = [i for i, text in enumerate(own) if roles.parse(text)]
+    say(f"{len(formed)} of {len(rows)} role prompts are well-formed: the dialogues to measure on")
+    rows, own = [rows[i] for i in formed], [own[i] for i in formed]
     columns = {name: nats(chat, rows, before) for name, before in openings(rows, own).items()}
     del chat
     models.release_memory()
@@ -129,7 +135,24 @@ def measured(run: Run, n: int, say: Callable = print) -> pd.DataFrame:
     columns["lima"] = nats(chat, rows, [""] * len(rows))
     del chat
     models.release_memory()
-    return pd.DataFrame({"id": [row["id"] for row in rows], "role": own} | columns)
+    table = pd.DataFrame({"id": [row["id"] for row in rows], "role": own} | columns)
+    table.to_csv(kept.with_suffix(".tmp"), index=False, lineterminator="\n")
+    kept.with_suffix(".tmp").replace(kept)
+    return table
+
+
+def _own(chat: Any, rows: Sequence[Mapping[str, Any]], room: int, path: Path, say: Callable) -> list[str | None]:
+    """The opening that the model writes for each row's question."""
+    asked = [user(row["messages"][0]["content"]) for row in rows]
+    keys = [
+        journal.key(chat.name, {"max_tokens": 1, "opening_tokens": room}, chat.text(messages)) for messages in asked
+    ]
+    requests = [
+        Request(key, messages, 1, 1, {"id": row["id"]}, opening_tokens=room)
+        for key, messages, row in zip(keys, asked, rows)
+    ]
+    records = ask({path: requests}, chat, what="role prompts", say=say)
+    return [roles.strip(records[key]["reply"])[0] for key in keys]
 
 
 def packaged() -> pd.DataFrame:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from .. import finetune, models, roles, score, stats, strategies
-from ..chat import Request, ask, journal, user
+from ..chat import Messages, Request, ask, journal, user
 from ..data import REFERENCE, shuffle
 from ..errors import UserError
 from ..profiles import Profile
@@ -72,7 +72,7 @@ class Problem:
 
     @property
     def actions(self) -> list[str]:
-        return [f"{name} {'flips' if flip else 'waits'}" for name, flip in zip(self.people, self.flips)]
+        return [f"{name} {'flips' if flip else 'leaves'}" for name, flip in zip(self.people, self.flips)]
 
     @property
     def states(self) -> list[str]:
@@ -88,11 +88,18 @@ class Problem:
 
     @property
     def question(self) -> str:
-        return f"A coin shows {self.start}. {' '.join(f'{action}.' for action in self.actions)} What does it show?"
+        return f"A coin shows {self.start}. {' '.join(f'{action} it.' for action in self.actions)} What does it show?"
 
     def record(self, states: Sequence[str] | None = None) -> str:
-        """Each action with the state after it: "Tom flips: tails. Ann waits: tails." `states`: others than the true ones."""
-        return " ".join(f"{action}: {state}." for action, state in zip(self.actions, states or self.states))
+        """Each action with the state after it: "Tom flips heads to tails. Ann leaves tails."
+
+        `states`: the states after the actions, if they are to be others than the true ones.
+        """
+        states = list(states or self.states)
+        steps = []
+        for action, flip, old, new in zip(self.actions, self.flips, [self.start, *states], states):
+            steps.append(f"{action} {old} to {new}." if flip else f"{action} {new}.")
+        return " ".join(steps)
 
 
 def draw(n: int, lengths: Sequence[int], seed: int, held_out: bool) -> list[Problem]:
@@ -144,8 +151,9 @@ def rows(arm: str, n: int, seed: int) -> list[dict[str, Any]]:
     for problem in draw(n, LENGTHS, seed, held_out=False):
         turns = [{"role": "user", "content": problem.question}, {"role": "assistant", "content": f"{problem.answer}."}]
         drawn = [("heads", "tails")[rng.random() < 0.5] for _ in problem.people]
-        states = {"record": problem.states, "scrambled": drawn, "actions": ["noted"] * len(drawn)}
-        opening = {"record": {"record": problem.record(states[arm])}} if arm in states else {}
+        plain = " ".join(f"{action} it." for action in problem.actions)
+        texts = {"record": problem.record(), "scrambled": problem.record(drawn), "actions": plain}
+        opening = {"record": {"record": texts[arm]}} if arm in texts else {}
         opening |= {"role": vars(ROLE)} if arm == "role" else {}
         lines.append({"id": problem.id, "messages": turns, **opening})
     return lines
@@ -189,14 +197,26 @@ def asked(run: Run, arms: Iterable[str], n: int, seed: int = 0, say: Callable = 
 
 def replies(chat: Any, problems: Sequence[Problem], path: Path | None = None, say: Callable = print) -> list[str]:
     """The reply to each problem, through the journal at `path` if there is one."""
+    return _asked(chat, problems, [user(p.question) for p in problems], path, say)
+
+
+def _asked(
+    chat: Any, problems: Sequence[Problem], turns: Sequence[Messages], path: Path | None, say: Callable
+) -> list[str]:
     room = {"max_tokens": 8, "opening_tokens": 12 * LONGER}
+    if turns[0][-1]["role"] == "assistant":  # the rest of an opening is no opening: it needs the whole room
+        room = {"max_tokens": sum(room.values()), "opening_tokens": 0}
     requests = [
         Request(
-            journal.key(chat.name, room, p.question), user(p.question), room["max_tokens"], room["max_tokens"],
-            {"id": p.id}, opening_tokens=room["opening_tokens"],
+            key=journal.key(chat.name, room, chat.text(messages)),
+            messages=messages,
+            max_tokens=room["max_tokens"],
+            typical=room["max_tokens"],
+            kept={"id": problem.id},
+            opening_tokens=room["opening_tokens"],
         )
-        for p in problems
-    ]  # fmt: skip
+        for problem, messages in zip(problems, turns)
+    ]
     records = ask({path: requests}, chat, say=say)
     return [records[request.key]["reply"] for request in requests]
 
@@ -247,8 +267,10 @@ def edited(problem: Problem, step: int) -> str:
     return f"[{problem.record(states)}"
 
 
-def intervene(chat: Any, problems: Sequence[Problem], seed: int = 0) -> pd.DataFrame:
-    """Put one wrong state into each record and let the model continue from there.
+def intervene(
+    chat: Any, problems: Sequence[Problem], path: Path | None = None, seed: int = 0, say: Callable = print
+) -> pd.DataFrame:
+    """Put one wrong state into each record and let the model continue from there, through the journal at `path`.
 
     Columns: problem, step, reply (edited part and continuation), answer, follows (1 where the answer is the one that
     the edited record leads to), true (1 where it is still the true one).
@@ -256,10 +278,10 @@ def intervene(chat: Any, problems: Sequence[Problem], seed: int = 0) -> pd.DataF
     rng, lines = random.Random(f"edits, {seed}"), []
     steps = [int(rng.random() * len(p.people)) for p in problems]
     begun = [edited(p, step) for p, step in zip(problems, steps)]
-    asked = [[*user(p.question), {"role": "assistant", "content": text}] for p, text in zip(problems, begun)]
-    for i, reply in chat.complete(asked, 12 * LONGER):
-        whole = f"{begun[i]} {reply.text}" if not reply.text.startswith("]") else begun[i] + reply.text
+    turns = [[*user(p.question), {"role": "assistant", "content": text}] for p, text in zip(problems, begun)]
+    for problem, step, text, rest in zip(problems, steps, begun, _asked(chat, problems, turns, path, say)):
+        whole = f"{text}{'' if rest.startswith(']') else ' '}{rest}"
         answer = answer_of(whole, "record")
-        follows = int(answer == OTHER[problems[i].answer])
-        lines.append((problems[i].id, steps[i], whole, answer, follows, int(answer == problems[i].answer)))
-    return pd.DataFrame(sorted(lines), columns=["problem", "step", "reply", "answer", "follows", "true"])
+        follows = int(answer == OTHER[problem.answer])
+        lines.append((problem.id, step, whole, answer, follows, int(answer == problem.answer)))
+    return pd.DataFrame(lines, columns=["problem", "step", "reply", "answer", "follows", "true"])

@@ -8,7 +8,7 @@ from typing import Any
 from ..analyse.recorder import ARMS
 from . import check, expect, numbers, solved
 
-_ACTIONS = ("Tom flips", "Ann waits", "Max flips")
+_ACTIONS = ("Tom flips", "Ann leaves", "Max flips")
 
 
 @check
@@ -33,36 +33,38 @@ def record(mine: Callable[[str, Sequence[str]], str]) -> str:
     found = solved(mine("heads", given))
     expect(given == list(_ACTIONS), "Your function changes the list of actions that it was given: build a new one.")
     expect(isinstance(found, str), f"Return one text, not {type(found).__name__}: join the steps with a blank.")
-    right = "Tom flips: tails. Ann waits: tails. Max flips: heads."
+    right = "Tom flips heads to tails. Ann leaves tails. Max flips tails to heads."
     expect(not found.strip().startswith("["), "Leave out the brackets: `render` puts them on.")
+    afresh = "You start at heads for each action anew: carry the state on from step to step."
     mistakes = {
-        "Tom flips: heads. Ann waits: tails. Max flips: tails.": "You write the state *before* each action. The "
-        "answer is then not in the record: write the state after it.",
-        "Tom flips: tails. Ann waits: heads. Max flips: tails.": "Your coin turns at every action. One who waits "
-        "leaves it as it is.",
-        "Tom flips: tails. Ann waits: heads. Max flips: heads.": "You start at heads for each action anew: carry the state on.",
-        "Tom flips: tails. Ann waits: heads. Max flips: tails. ": "You start at heads for each action anew: carry the state on.",
-        "Tom: tails. Ann: tails. Max: heads.": "The action is missing. With the name alone the small model did not "
-        "learn to update the state: repeat 'Tom flips'.",
+        "Tom flips heads to tails. Ann leaves heads. Max flips heads to tails.": afresh,
+        "Tom flips heads to tails. Ann leaves tails to heads. Max flips heads to tails.": "Your coin turns at every "
+        "action. Who leaves it does not turn it.",
+        "Tom flips tails to heads. Ann leaves heads. Max flips heads to tails.": "Your first step starts from the wrong "
+        "side: the coin shows heads at first.",
+        "Tom flips tails. Ann leaves tails. Max flips heads.": "A flip names both states: 'heads to tails'. The small model "
+        "learns it faster when the state before stands in the step.",
+        "Tom flips: tails. Ann leaves: tails. Max flips: heads.": "A flip names both states, without a colon: 'heads to tails'.",
         right.replace(". ", "."): "Put a blank between the steps.",
         right.removesuffix("."): "The last step has lost its full stop.",
         right.replace(". ", ", "): "Each step is a sentence: end it with a full stop.",
         right.replace(". ", "\n"): "Write one line: the steps are separated by a full stop and a blank.",
+        f"{right} ": "There is a blank too many at the end.",
         right.lower(): "Names keep their capital letter: copy each action as it is.",
-        "Tom flips. Ann waits. Max flips.": "That is what the question says already: the state after each action is missing.",
+        "Tom flips. Ann leaves. Max flips.": "That is what the question says already: the state after each action is missing.",
+        "Tom flips it. Ann leaves it. Max flips it.": "That is what the question says already: the states are missing.",
         "tails tails heads": "The states alone are not a record: write each action before its state.",
         "tails": "That is one state: write one step for each action.",
         "heads": "That is the answer alone: write the steps that lead to it.",
     }
     expect(found == right, mistakes.get(found, f"Expected {right!r}, yours is {found!r:.120}."))
-    started = mine("tails", ["Kim waits", "Leo flips"])
+    started = mine("tails", ["Kim leaves", "Leo flips"])
     expect(
-        started == "Kim waits: tails. Leo flips: heads.",
-        f"A coin that starts at tails: expected 'Kim waits: tails. Leo flips: heads.', yours is {started!r:.100}.",
+        started == "Kim leaves tails. Leo flips tails to heads.",
+        f"A coin that starts at tails: expected 'Kim leaves tails. Leo flips tails to heads.', yours is {started!r:.100}.",
     )
-    expect(
-        mine("tails", ["Philip waits"]) == "Philip waits: tails.", "'Philip' waits: look for the verb, not for 'flip'."
-    )
+    named = mine("tails", ["Flippa leaves"])
+    expect(named == "Flippa leaves tails.", "'Flippa' leaves the coin: look at the verb, not for 'flip' anywhere.")
     return "each state follows from the one before it and one action. That is all that a step has to compute"
 
 
@@ -96,7 +98,7 @@ def edited(mine: Callable[[Sequence[bool], str, int], str]) -> str:
 @check
 def pieces(mine: Callable[[list[tuple[str, bool]]], Any]) -> str:
     """`mine(pieces)`: the same text, and the opening in brackets outside the loss."""
-    given = [("System.\nUSER: Q?\nASSISTANT:", False), (" [Tom flips: tails.] tails.", True)]
+    given = [("System.\nUSER: Q?\nASSISTANT:", False), (" [Tom flips heads to tails.] tails.", True)]
     found = solved(mine(list(given)))
     try:
         found = [(text, bool(trained)) for text, trained in found]

@@ -284,6 +284,8 @@ def publish(folder: Path, pictures: Sequence[str] = tuple(PICTURES)) -> None:
     write_json(root() / "figures" / "figures.json", stamps)
     for name in ("scores.csv", "answers.csv", "designs.csv", "beyond.csv"):
         shutil.copyfile(folder / name, REFERENCE / name)
+    (nats,) = (folder / "when_it_pays").glob("nats-*.csv")  # recorder.csv has all arms: tests/perf/recorder_seeds.py
+    shutil.copyfile(nats, REFERENCE / "nats.csv")
     write_json(REFERENCE / "about.json", about | {"minutes": manifest["minutes_total"]})
     readme = root() / "README.md"
     before, rest = readme.read_text(encoding="utf-8").split(TABLE_BEGINS)
