@@ -14,6 +14,22 @@ import torch
 from transformers import Cache
 
 BLOCK = 64  # room is made in steps of so many positions
+KINDS = {  # kind of layer -> which earlier positions a query sees, as transformers' masking_utils has it
+    "full_attention": lambda query, key, config: key >= 0,
+    "sliding_attention": lambda query, key, config: key > query - config.sliding_window,
+    "chunked_attention": lambda query, key, config: (
+        key // config.attention_chunk_size == query // config.attention_chunk_size
+    ),
+}
+
+
+def layer_kinds(config: Any) -> set[str]:
+    """The kinds of attention that a model's layers have, by transformers' own names."""
+    if kinds := getattr(config, "layer_types", None):
+        return set(kinds)
+    if getattr(config, "sliding_window", None):
+        return {"sliding_attention"}
+    return {"chunked_attention"} if getattr(config, "attention_chunk_size", None) else {"full_attention"}
 
 
 class Slots(Cache):
@@ -25,6 +41,8 @@ class Slots(Cache):
         self.keys: list[torch.Tensor] = []
         self.values: list[torch.Tensor] = []
         self.room = (0, 0)  # (rows, positions) that the tensors hold
+        self.config = model.config.get_text_config()
+        self.kinds = layer_kinds(self.config)
 
     @torch.inference_mode()
     def forward(self, first: int, tokens: Sequence[Sequence[int]], lengths: Sequence[int]) -> torch.Tensor:
@@ -38,16 +56,24 @@ class Slots(Cache):
         positions = start[:, None] + torch.arange(columns, device=self.device)
         width = max(lengths) + columns
         self._at = (first, first + rows, positions, width)
-        seen = torch.arange(width, device=self.device) <= positions[:, None, :, None]  # [rows, 1, columns, width]
         out = self.model(
             input_ids=torch.tensor(filled, device=self.device),
-            attention_mask=seen,
+            attention_mask=self._masks(positions, width),
             position_ids=positions,
             past_key_values=self,
             use_cache=True,
             logits_to_keep=1,
         )
         return out.logits[:, -1]
+
+    def _masks(self, positions: torch.Tensor, width: int) -> Any:
+        """What each query sees, [rows, 1, columns, width]; where the layers differ, a dict of masks by kind of layer."""
+        query, key = positions[:, None, :, None], torch.arange(width, device=self.device)
+        masks = {kind: (key <= query) & KINDS[kind](query, key, self.config) for kind in sorted(self.kinds)}
+        if self.config._attn_implementation == "eager":  # it adds the mask to the scores
+            never = torch.finfo(self.model.dtype).min
+            masks = {k: torch.zeros_like(m, dtype=self.model.dtype).masked_fill(~m, never) for k, m in masks.items()}
+        return masks if len(masks) > 1 else masks.popitem()[1]
 
     def update(self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *args: Any, **kwargs: Any) -> tuple:
         """What a layer calls: keep [rows, heads, columns, size], return all that the rows hold."""

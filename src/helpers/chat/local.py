@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from .. import models, roles
-from ..errors import UserError
 from ..profiles import Profile
 from . import money
 from .messages import Completion, Continue, Messages, frame
@@ -67,7 +66,6 @@ class LocalChat:
                 waiting.append(_Row(i, prompts[i], max_tokens, opening_tokens))
         if not waiting:
             return
-        self._check_attention(len(waiting[0].prompt) + room)
         table = _Table(self, waiting, room)
         while waiting or table.rows:
             table.admit(waiting)
@@ -97,16 +95,6 @@ class LocalChat:
         row.feed = [*row.written[held:], *added]
         row.written, row.finish, row.limit, row.allowance, row.stop = [], None, then_tokens, 0, LINE_END
         return True
-
-    def _check_attention(self, width: int) -> None:
-        """Refuse a model whose layers do not all look back over the whole text, or add a mask of true and false to their
-        scores (eager attention): `Slots` would change its answers."""
-        config = self.model.config.get_text_config()
-        kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-        window = getattr(config, "sliding_window", None) or width
-        eager = getattr(config, "_attn_implementation", None) == "eager"
-        if eager or not kinds <= {"full_attention", "sliding_attention"} or window < width:
-            raise UserError(f"{self.name} has another kind of attention: serve it with vLLM and use --base-url")
 
 
 class _Table:
