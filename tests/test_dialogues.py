@@ -292,7 +292,7 @@ def test_rows_of_tables_and_lists_are_counted_as_rows_and_files_of_a_folder_by_n
     (tmp_path / "mine.csv").write_bytes(b'prompt,completion\n"Why\nthen?",So.\nWhy?,caf\xe9\n')
     assert refusal(tmp_path / "mine.csv").startswith("mine.csv, row 2: not UTF-8")
     (tmp_path / "mine.csv").write_text("prompt,completion\nWhy?,So.\nWhy?\n")
-    assert refusal(tmp_path / "mine.csv").startswith("mine.csv, row 2: no answer")
+    assert refusal(tmp_path / "mine.csv").startswith("mine.csv, row 2: an empty turn")
     (tmp_path / "folder").mkdir()
     for name in "ab":
         lines(tmp_path / "folder" / f"{name}.jsonl", LONG["LIMA"], {"conversations": ["Why?"]})

@@ -43,7 +43,7 @@ def question_key(question: str) -> str:
 def load_rows(path: Path) -> list[dict[str, Any]]:
     """The rows that annotate wrote, checked: turns alternate, nothing is empty, a role has both descriptions."""
     rows = []
-    for number, row in numbered_rows(path, required=("messages",)):
+    for number, row in numbered_rows(path):
         if why := _flaw(row):
             raise UserError(f"{path.name}, line {number}: {why}; repair or remove the row, or run annotate again")
         rows.append(row)
@@ -54,7 +54,9 @@ def load_rows(path: Path) -> list[dict[str, Any]]:
 
 def _flaw(row: dict[str, Any]) -> str | None:
     """Why a row of LIMA-Role cannot be used, if it cannot."""
-    messages, role = row["messages"], row.get("role")
+    messages, role = row.get("messages"), row.get("role")
+    if messages is None:
+        return "no 'messages', so annotate has not written this"
     if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):
         return "'messages' must be a list of objects with role and content"
     if not messages or [m.get("role") for m in messages] != ["user", "assistant"] * (len(messages) // 2):
@@ -63,9 +65,10 @@ def _flaw(row: dict[str, Any]) -> str | None:
         return "a turn that is not text"
     if not all(m["content"].strip() for m in messages):
         return "an empty turn"
-    described = [role.get(f"{name}_description") for name in ("question", "role")] if isinstance(role, dict) else [role]
+    names = ("question_description", "role_description")
+    described = [role.get(name) for name in names] if isinstance(role, dict) else [None]
     if role and not all(isinstance(text, str) and text.strip() for text in described):
-        return "'role' must be an object with question_description and role_description"
+        return f"a role without {' or '.join(names)}"
     return None
 
 

@@ -93,7 +93,7 @@ def _cells(path: Path, kind: str) -> Table:
 def _unpacked(row: dict[str, Any]) -> dict[str, Any] | Unusable:
     import pandas as pd
 
-    row = {name: None if value is pd.NA or value != value else value for name, value in row.items()}  # NaN: a short row
+    row = {name: None if value is pd.NA else value for name, value in row.items()}
     for name, value in row.items():
         if isinstance(value, str) and value.lstrip().startswith("["):
             found = parsed(value.encode(errors="surrogateescape"))

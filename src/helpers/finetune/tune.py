@@ -23,7 +23,7 @@ from .. import models
 from ..chat import chat_template
 from ..errors import UserError
 from ..machine import provenance
-from ..machine.files import rename
+from ..machine.files import read_json, rename
 from ..machine.resources import peak_gib
 from ..profiles import Profile
 from ..strategies import STRATEGIES
@@ -215,7 +215,7 @@ def _finished(out: Path, recipe: dict[str, Any]) -> dict[str, Any] | None:
         if out.is_dir() and any(out.iterdir()):
             raise UserError(f"{out.name} is not empty and holds no model of ours: choose another --out")
         return None
-    manifest = json.loads(path.read_text())
+    manifest = read_json(path)
     if any(manifest.get(k) != v for k, v in recipe.items()):
         raise UserError(f"{out.name} holds a model of another recipe or other data: remove it or choose another --out")
     return manifest
@@ -304,6 +304,6 @@ def merge(profile: Profile, adapter: Path, out: Path) -> Path:
         merged.save_pretrained(out)
         tokenizer.chat_template = chat_template(tokenizer)
         tokenizer.save_pretrained(out)
-    manifest = json.loads((adapter / "manifest.json").read_text())
+    manifest = read_json(adapter / "manifest.json")
     (out / "manifest.json").write_text(json.dumps(manifest | {"merged": True}, indent=1))
     return out
