@@ -7,6 +7,7 @@ a row's end is never attended to, and written over when the row goes on.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from transformers import Cache
 
 BLOCK = 64  # room is made in steps of so many positions
+TRIED = ("codegen", "falcon", "gptj", "stablelm")  # older code that takes a mask all the same
 KINDS = {  # kind of layer -> which earlier positions a query sees, as transformers' masking_utils has it
     "full_attention": lambda query, key, config: key >= 0,
     "sliding_attention": lambda query, key, config: key > query - config.sliding_window,
@@ -21,6 +23,22 @@ KINDS = {  # kind of layer -> which earlier positions a query sees, as transform
         key // config.attention_chunk_size == query // config.attention_chunk_size
     ),
 }
+
+
+def serves(model: Any) -> bool:
+    """Whether a model's answers from `Slots` are those of its own `generate`: its attention takes our masks and positions,
+    and nothing but keys and values is carried from token to token.
+    """
+    model = model.get_base_model() if hasattr(model, "get_base_model") else model  # an adapter's
+    config, kinds = model.config.get_text_config(), layer_kinds(model.config.get_text_config())
+    looks_back = "create_sliding_window_causal_mask" in vars(sys.modules[type(model).__module__])
+    return (
+        (model._supports_attention_backend or (config.model_type in TRIED and not getattr(config, "alibi", False)))
+        and not model._is_stateful
+        and config._attn_implementation in ("sdpa", "eager")
+        and kinds <= set(KINDS)
+        and (looks_back or "sliding_attention" not in kinds)  # else its code ignores the window that its settings name
+    )
 
 
 def layer_kinds(config: Any) -> set[str]:

@@ -140,6 +140,9 @@ def _finetune(
     size = memory.sizes(models.config(profile))
     tokenizer, most = models.tokenizer(profile), min(profile.max_tokens, size.positions or profile.max_tokens)
     encoded, left_out = encode_rows(rows, tokenizer, arm, most, profile.design)
+    cut = sum(e.cut for e in encoded)
+    if cut or left_out:
+        say(f"{cut} dialogues were cut at a turn's end, {len(left_out)} do not fit into {most} tokens and are left out")
     longest = max(len(e.input_ids) for e in encoded)
     plan = _together(
         lambda: memory.choose(profile, size, memory.available(profile), devices, longest), profile, main, devices
@@ -156,9 +159,6 @@ def _finetune(
         say("this model's attention has no dropout: trained without it")
     model = _trainable(profile, plan.precision)
     _check_vocabulary(encoded, model)
-    cut = sum(e.cut for e in encoded)
-    if cut or left_out:
-        say(f"{cut} dialogues were cut at a turn's end, {len(left_out)} do not fit into {most} tokens and are left out")
     set_attention_dropout(model, dropout_ramp(size.layers, ramp))
     started = recipe | {"precision": plan.precision}
     resume = _together(lambda: _resumable(work, started), profile, main, devices)
