@@ -220,6 +220,13 @@ def test_answers_in_both_stages_are_those_of_generate(name, config):
     assert len({a.text + a.continued for a in answers.values()}) > 1, "else the comparison would show little"
 
 
+def test_a_model_that_says_it_keeps_a_state_of_its_own_is_not_given_our_cache(monkeypatch):
+    model = tiny.model()
+    assert serves(model)
+    monkeypatch.setattr(type(model), "_is_stateful", True)
+    assert not serves(model)
+
+
 def test_what_a_model_penalises_by_its_own_settings_is_not_penalised_in_an_answer():
     """Where `generate` answers, its defaults must not: a score is greedy, whatever the model's chat likes."""
     model, tokenizer = random_model(CONFIGS["bloom"]), tiny.tokenizer()
