@@ -268,6 +268,12 @@ def test_many_are_counted_by_kind_with_the_first_three_lines(tmp_path):
     assert refusal(source) == f"mine.jsonl: {counted}; {left_out}"
 
 
+def test_a_message_stays_short_where_every_row_is_bad_in_its_own_way(tmp_path):
+    source = lines(tmp_path / "mine.jsonl", LONG["LIMA"], *[{"messages": spoken((f"Tom {n}",))} for n in range(40)])
+    line = refusal(source)
+    assert "1 × a turn of 'Tom 5' (line 7), 34 of 34 other kinds; repair" in line and len(line) < 400
+
+
 def test_skip_bad_goes_on_without_them_and_says_so(tmp_path, capsys):
     source = lines(tmp_path / "mine.jsonl", BAD["no answer"][0], LONG["LIMA"], BAD["not valid JSON"][0])
     found = lima.dialogues(source, skip_bad=True)

@@ -16,6 +16,7 @@ from ..errors import UserError
 from . import Unusable
 from .tables import Table
 
+KINDS = 6  # of unusable rows that a message names
 Turn = tuple[str, str]  # ("user" or "assistant", text)
 
 TURNS = ("messages", "conversations", "conversation", "dialogue", "dialog", "dialogues", "dialogs", "turns", "chat")
@@ -79,11 +80,8 @@ def dialogues(tables: list[Table], skip_bad: bool = False, say: Callable = print
 
 
 def _refusal(tables: list[Table], bad: list[tuple[Table, int, str]], nothing_left: bool) -> str:
-    do = (
-        "see docs/DATA.md for the layouts"
-        if nothing_left
-        else "repair or remove them, or leave them out with --skip-bad"
-    )
+    do = "repair or remove them, or leave them out with --skip-bad"
+    do = "see docs/DATA.md for the layouts" if nothing_left else do
     if len(bad) == 1:
         table, number, why = bad[0]
         return f"{table.name}, {table.unit} {number}: {why}; {do.replace('them', 'it')}"
@@ -92,17 +90,19 @@ def _refusal(tables: list[Table], bad: list[tuple[Table, int, str]], nothing_lef
 
 
 def _counted(bad: list[tuple[Table, int, str]]) -> str:
-    """ "3 no answer (lines 4, 7, 9), 1 a tool call (line 12)", the most frequent kind first."""
+    """ "3 × no answer (lines 4, 7, 9), 1 × a tool call (line 12)", the most frequent kinds first."""
     places = defaultdict(list)
     for table, number, why in bad:
         places[why].append((table, number))
-    parts = []
-    for why, n in Counter(why for _, _, why in bad).most_common():
+    parts, kinds = [], Counter(why for _, _, why in bad).most_common()
+    for why, n in kinds[:KINDS]:
         first, unit = places[why][:3], places[why][0][0].unit
         several = len({table.name for table, _, _ in bad}) > 1
         shown = ", ".join(f"{table.name} {number}" if several else str(number) for table, number in first)
         more = ", ..." if n > len(first) else ""
         parts.append(f"{n:,} × {why} ({unit}{'s' if n > 1 else ''} {shown}{more})")
+    if others := kinds[KINDS:]:  # names as speakers, say: a kind for each
+        parts.append(f"{sum(n for _, n in others):,} of {len(others):,} other kinds")
     return ", ".join(parts)
 
 

@@ -172,6 +172,8 @@ def read_csv(path: Path) -> pd.DataFrame:
 def _columns(path: Path, scores: bool) -> pd.DataFrame:
     text = ("prediction", "gold", "role", "question_id", "finish", *(() if scores else ("kojima",)))
     frame = pd.read_csv(path, dtype=dict.fromkeys(text, "string"), float_precision="round_trip")
+    if lacking := [c for c in ("arm", "seed", "benchmark") if c not in frame]:
+        raise ValueError(f"no column {lacking[0]!r}")
     for column in (c for c in (SCORES if scores else ANSWERS) if c not in frame):
         frame[column] = pd.Series(pd.NA, index=frame.index, dtype="string" if column in text else "Float64")
     for column in ("kojima_unparsed",) if scores else ("kojima_correct", "tokens"):
