@@ -1,6 +1,8 @@
-"""Other models than Llama's family: trained, with the dropout ramp if their attention has dropout, or refused in one line."""
+"""Other models than Llama's family: trained, with the dropout ramp if their attention has dropout, or refused in one line; answered as by `generate`."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 import tiny
@@ -10,7 +12,8 @@ import transformers as t
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from helpers import finetune, models, profiles
+from helpers import chat, finetune, models, profiles
+from helpers.chat.cache import serves
 from helpers.errors import UserError
 from helpers.finetune import attention, memory, mfu
 from helpers.finetune import trainer as trainer_
@@ -147,6 +150,103 @@ def test_what_cannot_be_trained_is_refused_before_weights_are_loaded(tmp_path, m
     with pytest.raises(UserError, match=f"^{line}.*: choose") as refused:
         training.tune(training.settings(tmp_path / "base"), tmp_path / "out")
     assert "\n" not in str(refused.value) and not (tmp_path / "out").exists()
+
+
+# --- answers --------------------------------------------------------------------------------------------------
+
+GROUPED = {"intermediate_size": 96, "num_key_value_heads": 2}
+LATENT = {"q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 16, "qk_nope_head_dim": 16, "v_head_dim": 16}
+EXPERTS = {"n_routed_experts": 4, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1, "moe_intermediate_size": 32}
+TOGETHER = {  # many conversations at a time
+    "gpt2": CONFIGS["gpt2"],
+    "opt": CONFIGS["opt"],
+    "falcon": CONFIGS["falcon"],
+    "eager": t.LlamaConfig(attn_implementation="eager", **GROUPED, **SHAPE),
+    "a window": t.MistralConfig(sliding_window=16, **GROUPED, **SHAPE),
+    "a window in every other layer": t.Qwen2Config(
+        sliding_window=16, use_sliding_window=True, max_window_layers=1, **GROUPED, **SHAPE
+    ),
+    "eager, with windows": t.Gemma2Config(sliding_window=16, head_dim=12, **GROUPED, **SHAPE),
+    "chunks": t.Llama4TextConfig(attention_chunk_size=16, head_dim=12, num_local_experts=2, **GROUPED, **SHAPE),
+    "latent attention": t.DeepseekV3Config(intermediate_size=96, num_key_value_heads=4, **LATENT, **EXPERTS, **SHAPE),
+}
+ALONE = {  # by `generate`, one after another
+    "bloom": CONFIGS["bloom"],
+    "falcon with alibi": CONFIGS["falcon with alibi"],
+    "mpt": t.MptConfig(d_model=48, n_layers=3, n_heads=4, **ENDS),
+    "convolutions": CONFIGS["lfm2"],
+    "a window in its own code": t.GPTNeoConfig(
+        attention_types=[[["global", "local"], 2]], num_layers=4, num_heads=4, hidden_size=48, window_size=16, **ENDS
+    ),
+    "mamba": t.MambaConfig(hidden_size=48, num_hidden_layers=3, state_size=8, **ENDS),
+    "rwkv": t.RwkvConfig(hidden_size=48, num_hidden_layers=3, attention_hidden_size=48, **ENDS),
+    "a window that its code ignores": t.LlamaConfig(sliding_window=16, **GROUPED, **SHAPE),
+}
+ASKED = [chat.user(q) for q in ("Why?", "What is the capital of a country with two capitals?", "Name three things.")]
+THEN = "\nSo, the answer is"
+
+
+def random_model(config):
+    """Weights so large that greedy answers differ between questions."""
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.mul_(8 if weight.ndim > 1 and "A_log" not in name else 1)
+    return model
+
+
+def generated(model, tokenizer, ids, tokens):
+    """What the model's own `generate` writes after `ids`, up to its end token."""
+    text = torch.tensor([ids])
+    limits = {"max_new_tokens": tokens, "do_sample": False, "eos_token_id": 1, "pad_token_id": 2}
+    new = model.generate(text, attention_mask=torch.ones_like(text), **limits)[0, len(ids) :].tolist()
+    return new[: new.index(1)] if 1 in new else new
+
+
+@pytest.mark.parametrize(("name", "config"), [*TOGETHER.items(), *ALONE.items()], ids=[*TOGETHER, *ALONE])
+def test_answers_in_both_stages_are_those_of_generate(name, config):
+    model, tokenizer = random_model(config), tiny.tokenizer()
+    assert serves(model) == (name in TOGETHER)
+    answers = dict(chat.LocalChat(model, tokenizer, "other", 2).complete(ASKED, 10, lambda *_: THEN, 5))
+    for i, asked in enumerate(ASKED):
+        ids = tokenizer(chat.frame(asked)).input_ids
+        first = generated(model, tokenizer, ids, 10)
+        assert answers[i].text == tokenizer.decode(first).strip() and answers[i].tokens == len(first)
+        second = generated(model, tokenizer, [*ids, *first, *tokenizer(THEN).input_ids], 5)
+        written = tokenizer.decode(second)
+        line = re.search(r"[^\W_][^\n]*(?=\n)", written)
+        assert answers[i].continued == (written[: line.end()] if line else written)
+    assert len({a.text + a.continued for a in answers.values()}) > 1, "else the comparison would show little"
+
+
+def test_a_model_that_says_it_keeps_a_state_of_its_own_is_not_given_our_cache(monkeypatch):
+    model = tiny.model()
+    assert serves(model)
+    monkeypatch.setattr(type(model), "_is_stateful", True)
+    assert not serves(model)
+
+
+def test_what_a_model_penalises_by_its_own_settings_is_not_penalised_in_an_answer():
+    """Where `generate` answers, its defaults must not: a score is greedy, whatever the model's chat likes."""
+    model, tokenizer = random_model(CONFIGS["bloom"]), tiny.tokenizer()
+    plain = dict(chat.LocalChat(model, tokenizer, "other").complete(ASKED, 10))
+    model.generation_config.repetition_penalty = 9.0
+    assert dict(chat.LocalChat(model, tokenizer, "other").complete(ASKED, 10)) == plain
+    assert model.generation_config.repetition_penalty == 9.0
+
+
+def test_a_model_that_reads_both_ways_is_refused_in_one_line():
+    model = random_model(t.BertConfig(intermediate_size=96, **SHAPE))
+    with pytest.raises(UserError, match=r"^other \(bert\) does not write text from left to right: choose another$"):
+        list(chat.LocalChat(model, tiny.tokenizer(), "other").complete(ASKED, 10))
+
+
+def test_a_model_whose_own_code_cannot_generate_is_refused_in_one_line(monkeypatch):
+    model = random_model(CONFIGS["bloom"])
+    monkeypatch.setattr(model, "forward", lambda **_: [][0])
+    with pytest.raises(UserError, match=r"^other cannot answer here \(list index out of range\): serve it with vLLM"):
+        list(chat.LocalChat(model, tiny.tokenizer(), "other").complete(ASKED, 10))
 
 
 # --- MFU ------------------------------------------------------------------------------------------------------

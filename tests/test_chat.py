@@ -6,8 +6,7 @@ import pytest
 import tiny
 import torch
 
-from helpers.chat import LocalChat, frame, user, with_progress
-from helpers.errors import UserError
+from helpers.chat import LocalChat, frame, frame_ids, user, with_progress
 
 QUESTIONS = [
     "Why?",
@@ -128,6 +127,7 @@ def scripted(script: str) -> LocalChat:
         config = tiny.model().config
         generation_config = tiny.model().generation_config
         device = torch.device("cpu")
+        _supports_attention_backend, _is_stateful = True, False  # as a Llama
 
         def forward(self, position_ids, **kwargs):
             logits = torch.zeros(1, 1, 259)
@@ -211,18 +211,14 @@ def test_memory_is_given_back_when_the_long_prompts_are_done():
     assert slots.keys[0].shape[::2] == (3, 128) and torch.equal(slots.keys[0][:2, :, :2], before)
 
 
-def test_layers_that_look_back_over_a_window_are_refused_where_the_text_is_longer():
-    model = tiny.model()
-    model.config.sliding_window = 64
-    with pytest.raises(UserError, match="another kind of attention"):
-        list(LocalChat(model, tiny.tokenizer(), "tiny").complete(CONVERSATIONS, 20))
-
-
-def test_attention_that_adds_its_mask_is_refused():
-    model = tiny.model()
-    model.config._attn_implementation = "eager"
-    with pytest.raises(UserError, match="another kind of attention"):
-        list(LocalChat(model, tiny.tokenizer(), "tiny").complete(CONVERSATIONS, 20))
+def test_a_special_token_in_a_question_is_read_as_its_letters():
+    tokenizer = tiny.tokenizer(bos=True)
+    spoken = [*user("Is </s> HTML?"), {"role": "assistant", "content": "Yes, after <s>."}, *user("And <pad>?")]
+    ids = frame_ids(spoken, tokenizer)
+    assert [i for i in ids if i < 3] == [0, 1]  # one BOS, and the end of the assistant's turn
+    assert tokenizer.decode(ids) == f"<s>{frame(spoken, '</s>')}"
+    asked = "Why?"
+    assert frame_ids(user(asked), tokenizer) == tokenizer(frame(user(asked))).input_ids
 
 
 def test_finish_says_whether_the_limit_cut_the_answer():

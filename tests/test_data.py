@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import gzip
 import json
+import operator
+import re
 from collections import Counter
 
 import pytest
@@ -159,6 +163,12 @@ def test_local_data_without_spt_data_says_what_to_set():
     assert "set SPT_DATA" in refusal(local_folder)
 
 
+def test_blank_lines_a_mark_at_the_beginning_and_windows_line_ends_cost_nothing(tmp_path):
+    (tmp_path / "mine.jsonl").write_bytes(b'\xef\xbb\xbf{"a": 1}\r\n\r\n  \n{"a": 2}\r\n\n{"b": 3}\r\n')
+    assert read_jsonl(tmp_path / "mine.jsonl") == [{"a": 1}, {"a": 2}, {"b": 3}]
+    assert refusal(lambda: read_jsonl(tmp_path / "mine.jsonl", ("a",))).startswith("mine.jsonl, line 6: no 'a'")
+
+
 @pytest.mark.parametrize("file", FILES)
 def test_a_folder_or_file_that_is_not_there_is_named_and_a_copy_of_the_samples_is_read(tmp_path, monkeypatch, file):
     reader, _ = FILES[file]
@@ -187,6 +197,35 @@ def test_a_damaged_row_is_one_line_that_names_file_and_line(tmp_path, monkeypatc
     write(tmp_path / file, lines)
     message = refusal(lambda: read(reader))
     assert message.startswith(f"{file.split('/')[1]}, line 3: ")
+
+
+def places(value, path=()):
+    """Where something stands in a row, the first item of each list included."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    for name, part in inside:
+        yield (*path, name)
+        yield from places(part, (*path, name))
+
+
+@pytest.mark.parametrize("file", [file for file, (reader, _) in FILES.items() if reader in BENCHMARKS])
+def test_a_question_with_something_wrong_in_a_field_is_told_before_a_model_is_asked(tmp_path, monkeypatch, file):
+    """Whatever is read without a word can be asked and graded."""
+    monkeypatch.setenv("SPT_DATA", str(tmp_path))
+    monkeypatch.setenv("SPT_UNCHECKED", "1")
+    reader, needed = FILES[file]
+    for path in places(sample(reader)[2]):
+        for wrong in (None, 7, [], {}, [None]):
+            rows = copy.deepcopy(sample(reader))
+            functools.reduce(operator.getitem, path[:-1], rows[2])[path[-1]] = wrong
+            write(tmp_path / file, map(encode, rows))
+            try:
+                kept = read(reader)
+            except UserError as error:
+                assert re.search(r", line 3: |-00002: ", str(error)) and "\n" not in str(error), (path, wrong)
+                continue
+            assert path[0] != needed or path[1:], (path, wrong)
+            b = BENCHMARKS[reader]
+            assert all(b.question(r) and b.gold(r) and b.group(r) and b.chance(r) >= 0 for r in kept), (path, wrong)
 
 
 def test_a_download_that_broke_off_is_told(tmp_path, monkeypatch):

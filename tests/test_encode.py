@@ -12,10 +12,11 @@ import pytest
 import tiny
 import torch
 import training
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoTokenizer, LlamaTokenizer
 
 from helpers import annotate, chat, finetune, profiles, roles
+from helpers import models as helpers_models
 from helpers.data.lima import dialogues
 from helpers.errors import UserError
 from helpers.finetune import encode
@@ -47,16 +48,16 @@ class Cached:
     def __init__(self, inner):
         self.inner, self.known = inner, {}
 
-    def __call__(self, text, add_special_tokens=True):
+    def __call__(self, text, add_special_tokens=True, **options):
         key = text, add_special_tokens
         if key not in self.known:
-            self.known[key] = self.inner(text, add_special_tokens=add_special_tokens)
+            self.known[key] = self.inner(text, add_special_tokens=add_special_tokens, **options)
         return self.known[key]
 
     def learn(self, texts):
         """Many at once, on all cores."""
         new = [text for text in set(texts) if (text, False) not in self.known]
-        ids = self.inner(new, add_special_tokens=False).input_ids if new else []
+        ids = self.inner(new, add_special_tokens=False, split_special_tokens=True).input_ids if new else []
         self.known |= {(text, False): SimpleNamespace(input_ids=i) for text, i in zip(new, ids, strict=True)}
 
     def __getattr__(self, name):
@@ -284,6 +285,61 @@ def test_a_row_without_a_role_is_refused_by_name_in_the_role_arm_only(role):
 def test_no_rows_at_all_are_refused():
     with pytest.raises(UserError, match="no dialogues to train on: run annotate first"):
         encode.encode_rows([], tiny.tokenizer(), "lima")
+
+
+# --- end tokens that are not ours --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["tiny", "smollm2"])
+def test_an_end_token_that_a_text_spells_is_text_and_only_ours_end_a_turn(kind):
+    """HTML strikes out with <s> and </s>; a dialogue about chat formats quotes <|im_end|>."""
+    tokenizer = tiny.tokenizer(bos=True) if kind == "tiny" else default_tokenizer()
+    end = tokenizer.eos_token
+    row = tiny.row("x", f"What does {end} mean?", f"{end} ends a turn.", "And <s>?", f"It struck{end}")
+    for arm in finetune.ARMS:
+        encoded = encode.encode_dialogue(row, tokenizer, arm)
+        found = runs(encoded)
+        assert [ids[-1] == tokenizer.eos_token_id for trained, ids in found if trained] == [True, True]
+        assert encoded.input_ids.count(tokenizer.eos_token_id) == 2
+        written = [tokenizer.decode(ids) for _, ids in found]
+        assert written[0].endswith(f"USER: What does {end} mean?\nASSISTANT:")
+        assert written[1].endswith(f" {end} ends a turn.{end}") and written[3] == f" It struck{end}{end}"
+        assert found[0][1] == chat.frame_ids(chat.user(f"What does {end} mean?"), tokenizer)  # asked as trained
+
+
+def test_a_tokenizer_that_writes_an_end_token_or_nothing_for_a_text_is_refused_with_the_dialogue(tmp_path, monkeypatch):
+    """Some write their end token for what they do not know: the model would learn to stop in the middle."""
+    base, out = tiny.save(tmp_path / "base"), tmp_path / "out"
+    monkeypatch.setattr(helpers_models, "load", lambda *_, **__: pytest.fail("loaded"))
+    for replaced, line in (
+        ("Ω", "dialogue x: the tokenizer writes an end token within 'An Ω.'; remove the dialogue"),
+        (" An Ω.", "dialogue x: the tokenizer writes nothing for 'An Ω.'; remove the dialogue"),
+    ):
+        tokenizer = tiny.tokenizer()
+        inner = tokenizer.backend_tokenizer
+        if replaced == "Ω":
+            ends = {token: i for token, i in inner.get_vocab().items() if token not in "Î©"}
+            inner.model = models.BPE(vocab=ends, merges=[], unk_token="</s>")
+        else:
+            inner.normalizer = normalizers.Replace(replaced, "")
+        tokenizer.save_pretrained(base)
+        with pytest.raises(UserError) as refused:
+            training.tune(training.settings(base), out, [*tiny.ROWS, tiny.row("x", "Which?", "An Ω.")], "lima")
+        assert str(refused.value) == line and not out.exists()
+
+
+def test_rows_of_which_nothing_is_left_to_train_on_are_refused_before_a_model_is_loaded(tmp_path, monkeypatch):
+    base, out, said = tiny.save(tmp_path / "base"), tmp_path / "out", []
+    monkeypatch.setattr(helpers_models, "load", lambda *_, **__: pytest.fail("loaded"))
+    with pytest.raises(UserError, match=r"^no dialogue fits into 60 tokens: raise max_tokens$"):
+        training.tune(training.settings(base, max_tokens=60), out)
+    monkeypatch.setattr(helpers_models, "load", lambda *_, **__: 1 / 0)
+    long = tiny.row("long", "Why?", "x" * 900)
+    with pytest.raises(ZeroDivisionError):  # the model is loaded after it was said what is left out
+        training.tune(
+            training.settings(base, max_tokens=600), out, [*tiny.ROWS, long], say=lambda s: said.append(str(s))
+        )
+    assert "0 dialogues were cut at a turn's end, 1 do not fit into 600 tokens and are left out" in said
 
 
 # --- the batch that reaches the model ---------------------------------------------------------------

@@ -656,6 +656,29 @@ def test_unusable_rows_are_refused_with_file_and_line(tmp_path, turns, message):
         load_rows(path)
 
 
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"messages": None}, "no 'messages', so annotate has not written this"),
+        ({"messages": "Why? So."}, "'messages' must be a list of objects"),
+        ({"messages": ["Why?", "So."]}, "'messages' must be a list of objects"),
+        ({"messages": [{"role": "user", "content": "Why?"}, {"role": "assistant"}]}, "a turn that is not text"),
+        ({"messages": [{"from": "human", "value": "Why?"}]}, "turns must go user, assistant"),
+        ({"role": {"text": "[...]"}}, "a role without question_description or role_description"),
+        ({"role": "a physicist"}, "a role without question_description or role_description"),
+    ],
+)
+def test_a_field_that_annotate_does_not_write_is_told_by_file_and_line_before_anything_is_loaded(
+    tmp_path, capsys, changes, why
+):
+    path = tmp_path / "mine.jsonl"
+    path.write_text("\n".join(map(json.dumps, (tiny.ROWS[0], {**tiny.ROWS[1], **changes}))))
+    command = ["finetune", "--arm", "role", "--out", str(tmp_path / "out"), "--rows", str(path), "--model", "no/such"]
+    assert main(command) == 2
+    line = capsys.readouterr().err
+    assert line.startswith(f"mine.jsonl, line 2: {why}") and "annotate" in line and line.count("\n") == 1
+
+
 def refusal(profile, out, **changes):
     """The line with which a fine-tune is refused, which leaves nothing behind."""
     with pytest.raises(UserError) as refused:

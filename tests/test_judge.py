@@ -528,6 +528,27 @@ def test_model_folders_answer_first_and_a_local_model_may_be_the_judge(tmp_path,
     assert (tmp_path / "run" / "judgements.jsonl").read_bytes() == kept
 
 
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (b'{"id": "b", "question": "Why?"}', "no 'text'"),
+        (b'{"id": "b", "question": "Why?", "text": null}', "id, question and text must be texts"),
+        (b'{"id": "b", "question": ["Why?"], "text": "So."}', "id, question and text must be texts"),
+        (b'{"id": ["b"], "question": "Why?", "text": "So."}', "id, question and text must be texts"),
+        (b'{"id": "b", "question": "Why?", "text": "caf\xe9"}', "not UTF-8"),
+        (b'{"id": "b", "question"', "not valid JSON"),
+        (b"[]", "no 'an object'"),
+    ],
+)
+def test_answers_that_cannot_be_read_are_told_by_file_and_line(tmp_path, line, why):
+    good = b'{"id": 1, "question": "Why?", "text": ""}'  # an empty answer is one, and ids may be numbers
+    (tmp_path / "mine.jsonl").write_bytes(b"\n".join([good, b"", line]))
+    with pytest.raises(UserError, match=f"^mine.jsonl, line 3: {why}; repair or remove the line$"):
+        judge.load_answers(tmp_path / "mine.jsonl")
+    (tmp_path / "mine.jsonl").write_bytes(good)
+    assert [row["id"] for row in judge.load_answers(tmp_path / "mine.jsonl")] == ["1"]
+
+
 # --- a model's answers ----------------------------------------------------------------------------------------
 
 

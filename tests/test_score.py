@@ -235,3 +235,19 @@ def test_the_arm_is_read_from_the_model_folder(tmp_path):
 def test_missing_scores_say_what_to_do(tmp_path):
     with pytest.raises(UserError, match="run lesson 03"):
         score.read_csv(tmp_path / "scores.csv")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"a,b\n1,2\n", b'arm,seed,benchmark\n"lima,0\n'])
+def test_a_damaged_table_says_what_to_do(tmp_path, content):
+    for name in ("scores.csv", "answers.csv"):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UserError, match=rf"^{name} is damaged \(.+\): remove it and score again$"):
+            score.read_csv(tmp_path / name)
+
+
+@pytest.mark.parametrize("content", ['{"arm": "role", "se', "[]", '{"arm": "role"}', "null"])
+def test_a_damaged_note_of_a_step_before_says_what_to_do(tmp_path, content):
+    (tmp_path / "role-seed0").mkdir()
+    (tmp_path / "role-seed0" / "manifest.json").write_text(content)
+    with pytest.raises(UserError, match=r"^role-seed0/manifest.json is damaged \(.+\): make role-seed0 again$"):
+        score.arm_of(str(tmp_path / "role-seed0"))

@@ -102,7 +102,10 @@ def prefetch(
 @app.command()
 def annotate(
     out: Annotated[Path, typer.Option("--out", help="folder for the results")],
-    data: Annotated[str, typer.Option("--data", help="lima, packaged, or a JSONL file of dialogues")] = "lima",
+    data: Annotated[
+        str, typer.Option("--data", help="lima, packaged, hub:NAME, or a file or folder of dialogues (docs/DATA.md)")
+    ] = "lima",
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="go on without rows that cannot be used")] = False,
     annotator: Annotated[
         str, typer.Option(help="packaged: our annotations where we have them; server: ask for all")
     ] = "packaged",
@@ -125,7 +128,7 @@ def annotate(
     if annotator == "server" and not model:
         raise UserError("--annotator server needs --model, the annotator's name")
     packaged = annotator == "packaged"
-    dialogues = lima.dialogues(source_for("hub") if data == "lima" else data)
+    dialogues = lima.dialogues(source_for("hub") if data == "lima" else data, skip_bad)
     limits = {"price": _price(price), "max_usd": max_cost}
     chat = EndpointChat(model, base_url, concurrency, timeout, **limits) if model else None
     if dry_run:

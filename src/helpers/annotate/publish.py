@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import roles
+from ..data import numbered_rows
 from ..data.hub import check_name, readme, upload
 from ..data.lima import load_rows
 from ..errors import UserError
@@ -40,12 +41,10 @@ def push_to_hub(path: Path, repo: str, private: bool = True, dry_run: bool = Fal
     """
     check_name(repo)
     rows = load_rows(path)
-    for number, row in enumerate(rows, 1):
+    for number, row in numbered_rows(path):
         role = row.get("role")
         if not isinstance(role, dict) or not role.get("text") or not role.get("role_description"):
             raise UserError(f"{path.name}, line {number}: no role; run annotate to the end first")
-    if not rows:
-        raise UserError(f"{path.name} has no rows: run annotate first")
     folder = path.parent / "hub"
     folder.mkdir(exist_ok=True)
     (folder / "README.md").write_text(card(rows), encoding="utf-8")

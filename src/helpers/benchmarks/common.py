@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from .. import roles
-from ..data import SAMPLES, hub_rows, local_folder, read_jsonl, shuffle, write_jsonl
+from ..data import SAMPLES, hub_rows, local_folder, numbered_rows, read_jsonl, shuffle, write_jsonl
 from ..errors import UserError
 from . import originals
 
@@ -36,16 +36,27 @@ BIG_BENCH = (  # the task files that the paper's reader reads; the hub's copies 
 # --- rows ---------------------------------------------------------------------------------------
 
 
-def read(source: str, name: str, local: str, hub: tuple[str, ...], required: tuple[str, ...]) -> list[Row]:
+def read(
+    source: str,
+    name: str,
+    local: str,
+    hub: tuple[str, ...],
+    required: tuple[str, ...],
+    texts: Callable[[Row], Sequence[str]],
+) -> list[Row]:
     """All rows of a benchmark in file order: our sample, a file below SPT_DATA, or the hub.
 
     `hub` is (data set, configuration, split, revision), or one address of an original task file.
-    Every row gains "question_id", unique within the benchmark.
+    Every row gains "question_id", unique within the benchmark. `texts`: what a row is asked and graded with; UserError
+    names file and line where it cannot be made of the row.
     """
     if source == "packaged":
         rows = read_jsonl(SAMPLES / "benchmarks" / f"{name}.jsonl", required)
     elif source == "local":
-        rows = read_jsonl(local_folder() / local, required)
+        numbered = numbered_rows(local_folder() / local, required)
+        for number, row in numbered:
+            _check_texts(texts, row, f"{Path(local).name}, line {number}", required)
+        rows = [row for _, row in numbered]
         originals.check(name, rows, local)
     elif source == "hub" and len(hub) == 1:
         rows = originals.download(name, hub[0])
@@ -57,6 +68,17 @@ def read(source: str, name: str, local: str, hub: tuple[str, ...], required: tup
     if _kept and source != "packaged":
         write_jsonl(rows, _kept / local)
     return [{**row, "question_id": f"{name}-{i:05}"} for i, row in enumerate(rows)]
+
+
+def _check_texts(texts: Callable[[Row], Sequence[str]], row: Row, where: str, required: tuple[str, ...]) -> None:
+    try:
+        found = texts(row)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        found = [None]
+    if not all(isinstance(text, str) and text.strip() for text in found):
+        raise UserError(
+            f"{where}: {', '.join(required)} are not filled in as docs/DATA.md says; repair or remove the line"
+        )
 
 
 _kept: Path | None = None  # see `kept_in`

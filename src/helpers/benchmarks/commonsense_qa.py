@@ -22,7 +22,12 @@ def rows(source: str, limit: int | None = None, seed: int = 0) -> list[common.Ro
     """The 1,221 validation questions in file order (the test split has no public answers)."""
     required = ("question", "choices", "answerKey")
     hub = ("tau/commonsense_qa", None, "validation", "94630fe30dad47192a8546eb75f094926d47e155")
-    return common.read(source, NAME, "commonsense_qa/validation.jsonl", hub, required)[:limit]
+    return common.read(source, NAME, "commonsense_qa/validation.jsonl", hub, required, _texts)[:limit]
+
+
+def _texts(row: common.Row) -> list[str]:
+    letters_, texts = row["choices"]["label"], row["choices"]["text"]
+    return [row["question"], texts[letters_.index(gold(row))], *letters_, *texts]
 
 
 def question(row: common.Row) -> str:

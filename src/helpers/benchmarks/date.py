@@ -30,7 +30,7 @@ def rows(source: str, limit: int | None = None, seed: int = 0) -> list[common.Ro
     local = "date_understanding/bigbench_task_examples.jsonl"
     rng = random.Random(1)
     lettered = []
-    for row in common.read(source, NAME, local, hub, ("input", "target_scores")):
+    for row in common.read(source, NAME, local, hub, ("input", "target_scores"), _texts):
         dates = list(row["target_scores"])
         if not 1 <= len(dates) <= 6:
             raise UserError(f"{row['question_id']}: {len(dates)} options in target_scores; A to F letter one to six")
@@ -40,6 +40,10 @@ def rows(source: str, limit: int | None = None, seed: int = 0) -> list[common.Ro
         right = max(row["target_scores"], key=row["target_scores"].get)
         lettered.append({**row, "options": options, "gold": next(k for k, v in options.items() if v == right)})
     return lettered[:limit]  # cut after the shuffle, which runs through the whole file
+
+
+def _texts(row: common.Row) -> list[str]:
+    return [row["input"], *row["target_scores"], f"{max(row['target_scores'].values(), default=0)}"]
 
 
 def question(row: common.Row) -> str:

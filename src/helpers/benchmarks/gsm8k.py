@@ -27,10 +27,14 @@ STAGE2 = "\nTherefore, the answer (arabic numerals) is"
 def rows(source: str, limit: int | None = None, seed: int = 0) -> list[common.Row]:
     """The 1,319 test problems in file order."""
     hub = ("openai/gsm8k", "main", "test", "cc7b047b6e5bb11b4f1af84efc572db110a51b3c")
-    found = common.read(source, NAME, "gsm8k/test.jsonl", hub, ("question", "answer"))[:limit]
+    found = common.read(source, NAME, "gsm8k/test.jsonl", hub, ("question", "answer"), _texts)[:limit]
     for row in found:
         gold(row)  # told now, not when a model has answered
     return found
+
+
+def _texts(row: common.Row) -> list[str]:
+    return [row["question"], row["answer"]]
 
 
 def question(row: common.Row) -> str:

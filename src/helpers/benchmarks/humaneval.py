@@ -36,7 +36,9 @@ def rows(source: str, limit: int | None = None, seed: int = 0) -> list[common.Ro
     if source != "packaged":
         hub = ("openai/openai_humaneval", None, "test", "7dce6050a7d6d172f3cc5c32aa97f52fa1a2e544")
         required = ("task_id", "prompt", "entry_point", "test")
-        own = common.read(source, NAME, "openai_humaneval/test.jsonl", hub, required)
+        own = common.read(
+            source, NAME, "openai_humaneval/test.jsonl", hub, required, lambda row: [row[name] for name in required]
+        )
         _check(own, problems)
         problems = own
     return [{**row, "question_id": row["task_id"]} for row in problems][:limit]

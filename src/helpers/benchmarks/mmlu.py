@@ -41,7 +41,7 @@ def rows(source: str, limit: int | None = None, seed: int = 0) -> list[common.Ro
     """
     required = ("question", "subject", "choices", "answer")
     hub = ("cais/mmlu", "all", "test", "c30699e8356da336a370243923dbaf21066bb9fe")
-    all_rows = common.read(source, NAME, "mmlu/test.jsonl.gz", hub, required)
+    all_rows = common.read(source, NAME, "mmlu/test.jsonl.gz", hub, required, _texts)
     by_domain = [_in_proportion([r for r in all_rows if r["subject"] in s.split()], seed) for s in DOMAINS.values()]
     in_turn = [r for r in chain.from_iterable(zip_longest(*by_domain)) if r is not None]
     return [{**row, "domain": DOMAIN_OF[row["subject"]]} for row in in_turn[:limit]]
@@ -54,6 +54,10 @@ def _in_proportion(rows: list[common.Row], seed: int) -> list[common.Row]:
         subjects.setdefault(row["subject"], []).append(row)
     placed = [((i + 0.5) / len(own), s, row) for s, own in subjects.items() for i, row in enumerate(own)]
     return [row for *_, row in sorted(placed, key=lambda p: p[:2])]
+
+
+def _texts(row: common.Row) -> list[str]:
+    return [row["question"], row["subject"], gold(row), row["choices"][row["answer"]], *row["choices"]]
 
 
 def question(row: common.Row) -> str:

@@ -20,7 +20,12 @@ def rows(source: str, limit: int | None = None, seed: int = 0) -> list[common.Ro
     """The 500 test questions in file order."""
     required = ("question_stem", "choices", "answerKey")
     hub = ("allenai/openbookqa", "main", "test", "388097ea7776314e93a529163e0fea805b8a6454")
-    return common.read(source, NAME, "openbookqa/test.jsonl", hub, required)[:limit]
+    return common.read(source, NAME, "openbookqa/test.jsonl", hub, required, _texts)[:limit]
+
+
+def _texts(row: common.Row) -> list[str]:
+    letters_, texts = row["choices"]["label"], row["choices"]["text"]
+    return [row["question_stem"], texts[letters_.index(gold(row))], *letters_, *texts]
 
 
 def question(row: common.Row) -> str:

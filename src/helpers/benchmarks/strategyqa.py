@@ -24,7 +24,11 @@ def rows(source: str, limit: int | None = None, seed: int = 0) -> list[common.Ro
     """The 2,290 questions in file order."""
     hub = (f"{common.BIG_BENCH}/StrategyQA/task.json",)
     local = "strategyqa/bigbench_task_examples.jsonl"
-    return common.read(source, NAME, local, hub, ("input", "target_scores"))[:limit]
+    return common.read(source, NAME, local, hub, ("input", "target_scores"), _texts)[:limit]
+
+
+def _texts(row: common.Row) -> list[str]:
+    return [row["input"], gold(row)]
 
 
 def question(row: common.Row) -> str:

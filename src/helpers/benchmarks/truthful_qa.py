@@ -28,7 +28,13 @@ def rows(source: str, limit: int | None = None, seed: int = 0) -> list[common.Ro
     """
     hub = ("truthfulqa/truthful_qa", "multiple_choice", "validation", "741b8276f2d1982aa3d5b832d3ee81ed3b896490")
     local = "truthful_qa/multiple_choice_validation.jsonl"
-    return [_lettered(row, seed) for row in common.read(source, NAME, local, hub, ("question", "mc1_targets"))[:limit]]
+    found = common.read(source, NAME, local, hub, ("question", "mc1_targets"), _texts)
+    return [_lettered(row, seed) for row in found[:limit]]
+
+
+def _texts(row: common.Row) -> list[str]:
+    choices, labels = row["mc1_targets"]["choices"], row["mc1_targets"]["labels"]
+    return [row["question"], *(text for text, _ in zip(choices, labels, strict=True))]
 
 
 def _lettered(row: common.Row, seed: int) -> common.Row:

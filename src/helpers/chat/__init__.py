@@ -7,5 +7,5 @@ the rest of the course: something with a `name` and a `complete` method.
 
 from .asking import Nobody, Request, ask, plan, unanswered, with_progress
 from .local import LocalChat, local_chat
-from .messages import SYSTEM, Completion, Continue, Messages, chat_template, frame, user
+from .messages import SYSTEM, Completion, Continue, Messages, chat_template, frame, frame_ids, user
 from .server import EndpointChat, endpoint_chat, read_reply

@@ -7,6 +7,7 @@ a row's end is never attended to, and written over when the row goes on.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,39 @@ import torch
 from transformers import Cache
 
 BLOCK = 64  # room is made in steps of so many positions
+TRIED = ("codegen", "falcon", "gptj", "stablelm")  # older code that takes a mask all the same
+KINDS = {  # kind of layer -> which earlier positions a query sees, as transformers' masking_utils has it
+    "full_attention": lambda query, key, config: key >= 0,
+    "sliding_attention": lambda query, key, config: key > query - config.sliding_window,
+    "chunked_attention": lambda query, key, config: (
+        key // config.attention_chunk_size == query // config.attention_chunk_size
+    ),
+}
+
+
+def serves(model: Any) -> bool:
+    """Whether a model's answers from `Slots` are those of its own `generate`: its attention takes our masks and positions,
+    and nothing but keys and values is carried from token to token.
+    """
+    model = model.get_base_model() if hasattr(model, "get_base_model") else model  # an adapter's
+    config, kinds = model.config.get_text_config(), layer_kinds(model.config.get_text_config())
+    looks_back = "create_sliding_window_causal_mask" in vars(sys.modules[type(model).__module__])
+    return (
+        (model._supports_attention_backend or (config.model_type in TRIED and not getattr(config, "alibi", False)))
+        and not model._is_stateful
+        and config._attn_implementation in ("sdpa", "eager")
+        and kinds <= set(KINDS)
+        and (looks_back or "sliding_attention" not in kinds)  # else its code ignores the window that its settings name
+    )
+
+
+def layer_kinds(config: Any) -> set[str]:
+    """The kinds of attention that a model's layers have, by transformers' own names."""
+    if kinds := getattr(config, "layer_types", None):
+        return set(kinds)
+    if getattr(config, "sliding_window", None):
+        return {"sliding_attention"}
+    return {"chunked_attention"} if getattr(config, "attention_chunk_size", None) else {"full_attention"}
 
 
 class Slots(Cache):
@@ -25,6 +59,8 @@ class Slots(Cache):
         self.keys: list[torch.Tensor] = []
         self.values: list[torch.Tensor] = []
         self.room = (0, 0)  # (rows, positions) that the tensors hold
+        self.config = model.config.get_text_config()
+        self.kinds = layer_kinds(self.config)
 
     @torch.inference_mode()
     def forward(self, first: int, tokens: Sequence[Sequence[int]], lengths: Sequence[int]) -> torch.Tensor:
@@ -38,16 +74,24 @@ class Slots(Cache):
         positions = start[:, None] + torch.arange(columns, device=self.device)
         width = max(lengths) + columns
         self._at = (first, first + rows, positions, width)
-        seen = torch.arange(width, device=self.device) <= positions[:, None, :, None]  # [rows, 1, columns, width]
         out = self.model(
             input_ids=torch.tensor(filled, device=self.device),
-            attention_mask=seen,
+            attention_mask=self._masks(positions, width),
             position_ids=positions,
             past_key_values=self,
             use_cache=True,
             logits_to_keep=1,
         )
         return out.logits[:, -1]
+
+    def _masks(self, positions: torch.Tensor, width: int) -> Any:
+        """What each query sees, [rows, 1, columns, width]; where the layers differ, a dict of masks by kind of layer."""
+        query, key = positions[:, None, :, None], torch.arange(width, device=self.device)
+        masks = {kind: (key <= query) & KINDS[kind](query, key, self.config) for kind in sorted(self.kinds)}
+        if self.config._attn_implementation == "eager":  # it adds the mask to the scores
+            never = torch.finfo(self.model.dtype).min
+            masks = {k: torch.zeros_like(m, dtype=self.model.dtype).masked_fill(~m, never) for k, m in masks.items()}
+        return masks if len(masks) > 1 else masks.popitem()[1]
 
     def update(self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *args: Any, **kwargs: Any) -> tuple:
         """What a layer calls: keep [rows, heads, columns, size], return all that the rows hold."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from .. import models, strategies
 from ..errors import UserError
 from ..profiles import Profile
 from . import money
-from .messages import Completion, Continue, Messages, frame
+from .messages import Completion, Continue, Messages, frame, frame_ids
 
 NEW_TURN = re.compile(r"(?P<cut>\nUSER:)")  # a model that was not tuned continues with a question of the user
 LINE_END = re.compile(r"[^\W_][^\n]*(?P<cut>\n)")  # a line with something in it is a whole answer of stage 2
@@ -56,9 +56,10 @@ class LocalChat:
         writes up to `then_tokens` more, without reading its prompt twice. An opening (`strategies.opening`) of up to
         `opening_tokens` does not count: the answer after it has the room of an answer without one. Always greedy, whatever the `temperature`.
         """
-        prompts = [self.tokenizer(self.text(m)).input_ids for m in conversations]
+        prompts = [frame_ids(m, self.tokenizer) for m in conversations]
         room = max_tokens + opening_tokens + then_tokens + (TRIGGER if then else 0)
-        limit = getattr(self.model.config, "max_position_embeddings", None) or float("inf")
+        known = (getattr(self.model.config, name, None) for name in ("max_position_embeddings", "max_seq_len"))
+        limit = next((n for n in known if n and n > 0), float("inf"))  # XLNet says -1
         waiting = deque()
         for i in sorted(range(len(prompts)), key=lambda i: -len(prompts[i])):
             if len(prompts[i]) + room > limit:
@@ -67,7 +68,15 @@ class LocalChat:
                 waiting.append(_Row(i, prompts[i], max_tokens, opening_tokens))
         if not waiting:
             return
-        self._check_attention(len(waiting[0].prompt) + room)
+        from .cache import serves  # torch is loaded by who needs it
+
+        if getattr(self.model.config, "is_decoder", True) is False:
+            raise UserError(
+                f"{self.name} ({self.model.config.model_type}) does not write text from left to right: choose another"
+            )
+        if not serves(self.model):
+            yield from self._one_by_one(waiting, then, then_tokens)
+            return
         table = _Table(self, waiting, room)
         while waiting or table.rows:
             table.admit(waiting)
@@ -98,15 +107,45 @@ class LocalChat:
         row.written, row.finish, row.limit, row.allowance, row.stop = [], None, then_tokens, 0, LINE_END
         return True
 
-    def _check_attention(self, width: int) -> None:
-        """Refuse a model whose layers do not all look back over the whole text, or add a mask of true and false to their
-        scores (eager attention): `Slots` would change its answers."""
-        config = self.model.config.get_text_config()
-        kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-        window = getattr(config, "sliding_window", None) or width
-        eager = getattr(config, "_attn_implementation", None) == "eager"
-        if eager or not kinds <= {"full_attention", "sliding_attention"} or window < width:
-            raise UserError(f"{self.name} has another kind of attention: serve it with vLLM and use --base-url")
+    def _one_by_one(
+        self, waiting: Iterable[_Row], then: Continue | None, then_tokens: int
+    ) -> Iterator[tuple[int, Completion]]:
+        """The same answers by the model's own `generate`, for models that remember in another way (a recurrent state, ALiBi).
+
+        A stage 2 reads everything again.
+        """
+        for row in waiting:
+            ids = row.prompt
+            while True:
+                self._generate(row, ids)
+                row.length = len(row.prompt)  # no cache is kept: `feed` is to hold all that was written
+                if not self._continues(row, then, then_tokens):
+                    break
+                ids = ids + row.feed
+            yield row.index, row.reply
+
+    def _generate(self, row: _Row, ids: list[int]) -> None:
+        import torch
+        from transformers import GenerationConfig
+
+        eos = _end_tokens(self.model, self.tokenizer)
+
+        def ended(tokens: Any, scores: Any, **_: Any) -> Any:
+            row.take(int(tokens[0, -1]), eos, self.tokenizer)
+            return torch.tensor([row.finish is not None], device=tokens.device)
+
+        text = torch.tensor([ids], device=self.model.device)
+        greedy = {"do_sample": False, "max_new_tokens": row.limit + row.allowance, "pad_token_id": min(eos, default=0)}
+        own, self.model.generation_config = self.model.generation_config, GenerationConfig()  # no penalties of its own
+        try:
+            self.model.generate(text, attention_mask=torch.ones_like(text), stopping_criteria=[ended], **greedy)
+        except (AttributeError, IndexError, KeyError, NotImplementedError, TypeError, ValueError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+            raise UserError(
+                f"{self.name} cannot answer here ({reason}): serve it with vLLM and use --base-url, or choose another"
+            ) from error
+        finally:
+            self.model.generation_config = own
 
 
 class _Table:

@@ -8,9 +8,7 @@ from typing import Any
 
 from ..roles import SYSTEM
 
-Messages = list[
-    dict[str, str]
-]  # [{"role": "user" | "assistant", "content": ...}, ...]; an assistant's last is continued
+Messages = list[dict[str, str]]  # {"role": "user" | "assistant", "content": ...}; an assistant's last one is continued
 Continue = Callable[[int, str], str | None]  # (index, first reply) -> text that continues the same turn, or None
 
 
@@ -38,12 +36,29 @@ def frame(messages: Messages, end: str = "") -> str:
     >>> frame(user("Can brain cells move?"))
     'Below is a chat between a user and an AI assistant.\\nUSER: Can brain cells move?\\nASSISTANT:'
     """
-    lines = [SYSTEM]
+    return end.join(_pieces(messages))
+
+
+def _pieces(messages: Messages) -> list[str]:
+    """The text of `frame`, cut after each turn of the assistant: where an end token belongs."""
+    pieces = [SYSTEM]
     for message in messages:
         mine = message["role"] == "assistant"
-        lines.append(f"{'ASSISTANT' if mine else 'USER'}: {message['content'].strip()}{end if mine else ''}")
-    open_turn = messages[-1]["role"] == "assistant"
-    return "\n".join(lines).removesuffix(end) if open_turn else "\n".join([*lines, "ASSISTANT:"])
+        pieces[-1] += f"\n{'ASSISTANT' if mine else 'USER'}: {message['content'].strip()}"
+        pieces += [""] if mine else []
+    if messages[-1]["role"] == "assistant":  # its turn stays open
+        return pieces[:-1]
+    return [*pieces[:-1], pieces[-1] + "\nASSISTANT:"]
+
+
+def frame_ids(messages: Messages, tokenizer: Any) -> list[int]:
+    """The token ids of `frame`. Only we write end tokens: a "</s>" within a text (it is HTML, too) is read as its letters."""
+    first, *others = _pieces(messages)
+    ids = list(tokenizer(first, split_special_tokens=True).input_ids)
+    for piece in others:
+        ids += [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
+        ids += tokenizer(piece, add_special_tokens=False, split_special_tokens=True).input_ids
+    return ids
 
 
 TEMPLATE = (  # `frame` for servers; a system message takes the place of the fixed line

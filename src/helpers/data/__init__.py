@@ -6,12 +6,14 @@ code reads a real benchmark and our own sample of it.
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
 import os
 import random
 import zlib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,29 +46,52 @@ def local_folder() -> Path:
     return folder
 
 
-def read_jsonl(path: Path, required: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-    """All rows of a .jsonl or .jsonl.gz file; UserError names the file and line of the first damaged one."""
+@dataclass(frozen=True)
+class Unusable:
+    """Stands in the place of what cannot be used, and says why: "not valid JSON"."""
+
+    why: str
+
+
+def read_lines(path: Path) -> list[tuple[int, bytes]]:
+    """(number from 1 on, line) of a text file, gzipped or not, without a byte-order mark and without blank lines."""
     if not path.is_file():
         shown = f"{path.parent.name}/{path.name}".lstrip("/")
         raise UserError(f"missing data file {shown}: see docs/DATA.md for where it belongs")
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+            lines = file.read().removeprefix(codecs.BOM_UTF8).split(b"\n")
+    except (EOFError, OSError, zlib.error):
+        raise UserError(f"{path.name} is damaged or incomplete: fetch it again") from None
+    return [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def parsed(text: bytes) -> Any:
+    """What a JSON text holds, or why it cannot be read."""
+    try:
+        return json.loads(text.decode())
+    except UnicodeDecodeError:
+        return Unusable("not UTF-8")
+    except (ValueError, RecursionError):
+        return Unusable("not valid JSON")
+
+
+def numbered_rows(path: Path, required: tuple[str, ...] = ()) -> list[tuple[int, dict[str, Any]]]:
+    """(line, row) of a .jsonl or .jsonl.gz file; UserError names the file and line of the first damaged one."""
     rows = []
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-        lines = enumerate(file, 1)
-        while True:
-            try:
-                number, line = next(lines)
-            except StopIteration:
-                return rows
-            except (EOFError, OSError, zlib.error):
-                raise UserError(f"{path.name} is damaged or incomplete: fetch it again") from None
-            try:
-                row = json.loads(line)
-            except ValueError:
-                raise UserError(f"{path.name}, line {number}: not valid JSON; repair or remove the line") from None
-            missing = [name for name in required if name not in row] if isinstance(row, dict) else ["an object"]
-            if missing:
-                raise UserError(f"{path.name}, line {number}: no {missing[0]!r}; repair or remove the line")
-            rows.append(row)
+    for number, line in read_lines(path):
+        row = parsed(line)
+        missing = [name for name in required if name not in row] if isinstance(row, dict) else ["an object"]
+        if missing:
+            why = row.why if isinstance(row, Unusable) else f"no {missing[0]!r}"
+            raise UserError(f"{path.name}, line {number}: {why}; repair or remove the line")
+        rows.append((number, row))
+    return rows
+
+
+def read_jsonl(path: Path, required: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """All rows of a .jsonl or .jsonl.gz file, as `numbered_rows` finds them."""
+    return [row for _, row in numbered_rows(path, required)]
 
 
 def write_jsonl(rows: Iterable[Mapping[str, Any]], path: Path) -> Path:

@@ -1,40 +1,31 @@
-"""LIMA dialogues: GAIR/lima from the hub, a local file in its layout, or our own `lima_mini`."""
+"""LIMA and LIMA-Role: GAIR/lima from the hub, a local file, our own `lima_mini`, and the rows that annotate writes."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import unicodedata
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from . import SAMPLES, local_folder, read_jsonl
+from . import SAMPLES, local_folder, numbered_rows, tables
+from . import dialogues as dialogues_
+from .dialogues import Dialogue
 
 
-@dataclass(frozen=True)
-class Dialogue:
-    id: str
-    source: str
-    turns: tuple[str, ...]  # user, assistant, user, assistant, ...
+def dialogues(source: str, skip_bad: bool = False) -> list[Dialogue]:
+    """Training dialogues. `source`: "packaged" (120 of ours), "local" (SPT_DATA/lima/train.jsonl), "hub" (LIMA), or your
+    own: a file, a folder, or "hub:NAME", in any layout of docs/DATA.md.
 
-    @property
-    def question(self) -> str:
-        """The first user turn: the only one that is annotated (paper, section 3.1)."""
-        return self.turns[0]
-
-    def messages(self) -> list[dict[str, str]]:
-        return [{"role": "assistant" if i % 2 else "user", "content": t} for i, t in enumerate(self.turns)]
-
-
-def dialogues(source: str) -> list[Dialogue]:
-    """Training dialogues. `source`: "packaged" (120 of ours), "local" (SPT_DATA/lima/train.jsonl), "hub", or a JSONL file.
-
-    A last user turn without an answer (LIMA has one such dialogue) is cut off.
+    A last user turn without an answer (LIMA has one such dialogue) is cut off. `skip_bad`: go on without rows that
+    cannot be used; otherwise they are counted in a UserError.
     """
-    path = SAMPLES / "lima_mini.jsonl" if source == "packaged" else file(source, "train.jsonl")
-    return [_dialogue(row, path.name, number) for number, row in enumerate(read_jsonl(path), 1)]
+    if source == "packaged":
+        source = str(SAMPLES / "lima_mini.jsonl")
+    elif source in ("local", "hub", "hub:GAIR/lima"):
+        source = str(file(source.split(":")[0], "train.jsonl"))
+    return dialogues_.dialogues(tables.read(source), skip_bad)
 
 
 def file(source: str, name: str) -> Path:
@@ -50,15 +41,35 @@ def question_key(question: str) -> str:
 
 
 def load_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows that annotate wrote, checked: turns alternate, nothing is empty."""
-    rows = read_jsonl(path, required=("messages",))
-    for number, row in enumerate(rows, 1):
-        expected = ["user", "assistant"] * (len(row["messages"]) // 2)
-        if not expected or [m["role"] for m in row["messages"]] != expected:
-            raise UserError(f"{path.name}, line {number}: turns must go user, assistant, user, assistant")
-        if not all(m["content"].strip() for m in row["messages"]):
-            raise UserError(f"{path.name}, line {number}: an empty turn; repair or remove the row")
+    """The rows that annotate wrote, checked: turns alternate, nothing is empty, a role has both descriptions."""
+    rows = []
+    for number, row in numbered_rows(path):
+        if why := _flaw(row):
+            raise UserError(f"{path.name}, line {number}: {why}; repair or remove the row, or run annotate again")
+        rows.append(row)
+    if not rows:
+        raise UserError(f"{path.name} has no rows: run annotate first")
     return rows
+
+
+def _flaw(row: dict[str, Any]) -> str | None:
+    """Why a row of LIMA-Role cannot be used, if it cannot."""
+    messages, role = row.get("messages"), row.get("role")
+    if messages is None:
+        return "no 'messages', so annotate has not written this"
+    if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):
+        return "'messages' must be a list of objects with role and content"
+    if not messages or [m.get("role") for m in messages] != ["user", "assistant"] * (len(messages) // 2):
+        return "turns must go user, assistant, user, assistant"
+    if not all(isinstance(m.get("content"), str) for m in messages):
+        return "a turn that is not text"
+    if not all(m["content"].strip() for m in messages):
+        return "an empty turn"
+    names = ("question_description", "role_description")
+    described = [role.get(name) for name in names] if isinstance(role, dict) else [None]
+    if role and not all(isinstance(text, str) and text.strip() for text in described):
+        return f"a role without {' or '.join(names)}"
+    return None
 
 
 def openings(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -75,34 +86,12 @@ def open_questions(source: str) -> list[dict[str, Any]]:
     """Open-ended questions, {"id", "question"}: LIMA's 300 test prompts ("local", "hub"), 24 of ours, or a JSONL file's."""
     path = SAMPLES / "open_questions.jsonl" if source == "packaged" else file(source, "test.jsonl")
     questions = []
-    for number, row in enumerate(read_jsonl(path, required=("conversations",)), 1):
+    for number, row in numbered_rows(path, required=("conversations",)):
         turns = row["conversations"]
         if not isinstance(turns, list) or not turns or not isinstance(turns[0], str) or not turns[0].strip():
             raise UserError(f"{path.name}, line {number}: 'conversations' must be a list that begins with the question")
         questions.append({"id": row.get("id") or f"open-{number:03}", "question": turns[0]})
     return questions
-
-
-def _dialogue(row: dict[str, Any], name: str, number: int) -> Dialogue:
-    turns = row.get("conversations")
-    if turns is None and "messages" in row:
-        turns = _contents(row["messages"])
-    if not isinstance(turns, list) or len(turns) < 2 or not all(isinstance(t, str) and t.strip() for t in turns):
-        raise UserError(
-            f"{name}, line {number}: a dialogue needs a question and an answer, in turn, "
-            "in 'conversations' (texts) or 'messages' (role and content)"
-        )
-    turns = turns[: len(turns) // 2 * 2]
-    return Dialogue(str(row.get("id") or f"{number - 1:04}"), str(row.get("source") or "lima"), tuple(turns))
-
-
-def _contents(messages: Any) -> list[Any] | None:
-    """The texts of chat messages behind a system turn; None unless user and assistant take turns."""
-    if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):
-        return None
-    spoken = [m for m in messages if m.get("role") != "system"]
-    expected = ["assistant" if i % 2 else "user" for i in range(len(spoken))]
-    return [m.get("content") for m in spoken] if [m.get("role") for m in spoken] == expected else None
 
 
 def _from_hub(filename: str) -> Path:

@@ -26,6 +26,10 @@ class Encoded:
     cut: bool = False  # later turns did not fit
 
 
+class DoesNotFit(UserError):
+    """Nothing of a dialogue could be trained on: its first answer is cut away."""
+
+
 def segments(row: dict[str, Any], arm: str, design: int | str = 8) -> list[tuple[str, bool]]:
     """A row of LIMA-Role as (text, trained) pieces; an end token follows each trained piece.
 
@@ -57,7 +61,8 @@ def encode_dialogue(
 ) -> Encoded:
     """Ids and labels of one row, each piece tokenised by itself so that no token straddles a border.
 
-    One BOS where the tokenizer uses one. Longer than `max_tokens`: cut at the last assistant turn that
+    One BOS where the tokenizer uses one. End tokens stand only where we put them: what spells one in a text stays text.
+    Whether the end token also pads does not matter: padding is told by its place, and its label is IGNORED. Longer than `max_tokens`: cut at the last assistant turn that
     ends in time; UserError when not even the first does.
     """
     first = tokenizer("x").input_ids
@@ -67,7 +72,10 @@ def encode_dialogue(
     # System line and question are tokenised as one text, as they are when the model is asked (`chat.frame`).
     pieces[:2] = [(pieces[0][0] + pieces[1][0], False)]
     for text, trained in pieces:
-        piece = tokenizer(text, add_special_tokens=False).input_ids
+        piece = tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids  # "</s>" is letters here
+        if tokenizer.eos_token_id in piece or not piece:
+            why = "writes an end token within" if piece else "writes nothing for"
+            raise UserError(f"dialogue {row.get('id')}: the tokenizer {why} {text.strip()[:40]!r}; remove the dialogue")
         if trained:
             piece = [*piece, tokenizer.eos_token_id]  # inside the loss: else the model never learns to stop
         if trained and len(ids) + len(piece) > max_tokens:
@@ -78,7 +86,7 @@ def encode_dialogue(
     while labels and labels[-1] == IGNORED:  # a question whose answer was cut off
         ids.pop(), labels.pop()
     if not labels:
-        raise UserError(
+        raise DoesNotFit(
             f"dialogue {row.get('id')} does not fit into {max_tokens} tokens: shorten it or raise max_tokens"
         )
     return Encoded(ids, labels, cut)
@@ -99,7 +107,7 @@ def encode_rows(
         segments(row, arm, design)  # a missing role is an error, not a dialogue to leave out
         try:
             encoded.append(encode_dialogue(row, tokenizer, arm, max_tokens, design))
-        except UserError:
+        except DoesNotFit:
             left_out.append(str(row.get("id")))
     if not encoded:
         raise UserError(f"no dialogue fits into {max_tokens} tokens: raise max_tokens")

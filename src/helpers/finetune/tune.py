@@ -23,7 +23,7 @@ from .. import models
 from ..chat import chat_template
 from ..errors import UserError
 from ..machine import provenance
-from ..machine.files import rename
+from ..machine.files import read_json, rename
 from ..machine.resources import peak_gib
 from ..profiles import Profile
 from ..strategies import STRATEGIES
@@ -140,6 +140,9 @@ def _finetune(
     size = memory.sizes(models.config(profile))
     tokenizer, most = models.tokenizer(profile), min(profile.max_tokens, size.positions or profile.max_tokens)
     encoded, left_out = encode_rows(rows, tokenizer, arm, most, profile.design)
+    cut = sum(e.cut for e in encoded)
+    if cut or left_out:
+        say(f"{cut} dialogues were cut at a turn's end, {len(left_out)} do not fit into {most} tokens and are left out")
     longest = max(len(e.input_ids) for e in encoded)
     plan = _together(
         lambda: memory.choose(profile, size, memory.available(profile), devices, longest), profile, main, devices
@@ -156,9 +159,6 @@ def _finetune(
         say("this model's attention has no dropout: trained without it")
     model = _trainable(profile, plan.precision)
     _check_vocabulary(encoded, model)
-    cut = sum(e.cut for e in encoded)
-    if cut or left_out:
-        say(f"{cut} dialogues were cut at a turn's end, {len(left_out)} do not fit into {most} tokens and are left out")
     set_attention_dropout(model, dropout_ramp(size.layers, ramp))
     started = recipe | {"precision": plan.precision}
     resume = _together(lambda: _resumable(work, started), profile, main, devices)
@@ -217,7 +217,7 @@ def _finished(out: Path, recipe: dict[str, Any]) -> dict[str, Any] | None:
         if out.is_dir() and any(out.iterdir()):
             raise UserError(f"{out.name} is not empty and holds no model of ours: choose another --out")
         return None
-    manifest = json.loads(path.read_text())
+    manifest = read_json(path)
     if any(manifest.get(k) != v for k, v in recipe.items()):
         raise UserError(f"{out.name} holds a model of another recipe or other data: remove it or choose another --out")
     return manifest
@@ -306,6 +306,6 @@ def merge(profile: Profile, adapter: Path, out: Path) -> Path:
         merged.save_pretrained(out)
         tokenizer.chat_template = chat_template(tokenizer)
         tokenizer.save_pretrained(out)
-    manifest = json.loads((adapter / "manifest.json").read_text())
+    manifest = read_json(adapter / "manifest.json")
     (out / "manifest.json").write_text(json.dumps(manifest | {"merged": True}, indent=1))
     return out

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..chat import Completion, Request, ask, journal, local_chat, user
-from ..data import SAMPLES, read_jsonl
+from ..data import SAMPLES, numbered_rows
 from ..data.lima import open_questions
 from ..errors import UserError
 from ..profiles import Profile
@@ -56,9 +56,15 @@ def answer(
 
 def load_answers(file: Path) -> list[dict[str, Any]]:
     """The rows {"id", "question", "text"} of a JSONL file. `text` is the whole reply, its role prompt included."""
-    rows = read_jsonl(file, required=("id", "question", "text"))
+    rows = []
+    for number, row in numbered_rows(file, required=("id", "question", "text")):
+        if not isinstance(row["id"], str | int) or not all(isinstance(row[n], str) for n in ("question", "text")):
+            raise UserError(
+                f"{file.name}, line {number}: id, question and text must be texts; repair or remove the line"
+            )
+        rows.append(row | {"id": str(row["id"])})
     if not rows:
-        raise UserError(f"{file.name} holds no answers")
+        raise UserError(f"{file.name} holds no answers: give a JSONL file with id, question, text")
     if all("key" in row for row in rows):  # a journal: what was asked last stands first
         rows = list({row["id"]: row for row in reversed(rows)}.values())[::-1]
     ids = [row["id"] for row in rows]

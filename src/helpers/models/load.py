@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sys
 from contextlib import suppress
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..machine.files import read_json
 from ..profiles import DEFAULT_MODEL, Profile
 from .default import cache_folder, fetch_default
 from .quiet import quiet_transformers
@@ -48,7 +48,11 @@ def load(profile: Profile, name: str | None = None, dtype: str | None = None) ->
     tune_allocator()
     where = resolve(name or profile.model)
     adapter = Path(where) / "adapter_config.json"
-    base = resolve(json.loads(adapter.read_text())["base_model_name_or_path"]) if adapter.is_file() else where
+    base = (
+        resolve(read_json(adapter, "base_model_name_or_path")["base_model_name_or_path"])
+        if adapter.is_file()
+        else where
+    )
     options: dict[str, Any] = {
         "dtype": getattr(torch, dtype or profile.dtype),
         "use_safetensors": True,

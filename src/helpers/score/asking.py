@@ -23,6 +23,7 @@ from ..chat import Completion, Request, journal, money, user
 from ..chat.asking import NO_SECOND_TURN
 from ..data import source_for
 from ..errors import UserError
+from ..machine.files import read_json
 from ..profiles import Profile
 
 TYPICAL_REPLY = 150  # tokens of stage 1, for a bill: what ChatGPT writes to a question with options
@@ -36,7 +37,7 @@ def arm_of(model: str, profile: Profile | None = None) -> tuple[str, int]:
     """
     manifest = Path(model) / "manifest.json"
     if manifest.is_file():
-        made = json.loads(manifest.read_text())
+        made = read_json(manifest, "arm", "seed")
         return made["arm"], made["seed"]
     short = re.sub(r"[^\w.+-]", "-", Path(model).name)
     if profile and short == Path(profile.model).name:
@@ -157,7 +158,7 @@ def _record(request: Request, reply: Completion) -> dict[str, Any]:
 def _same_model(folder: Path, name: str) -> None:
     """Refuse a folder that holds the answers of another model: the two would stand in one line of the table."""
     marker = folder / "model.json"
-    if marker.is_file() and (theirs := json.loads(marker.read_text())["model"]) != name:
+    if marker.is_file() and (theirs := read_json(marker, "model")["model"]) != name:
         raise UserError(
             f"{folder.name} holds the answers of {theirs}, not of {name}: choose another --out or --arm, "
             f"or remove generations/{folder.name} to score it anew"

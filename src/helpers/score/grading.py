@@ -167,9 +167,19 @@ def read_csv(path: Path) -> pd.DataFrame:
     """scores.csv or answers.csv, predictions and gold answers as text. Columns that an older file lacks are empty."""
     if not path.is_file():
         raise UserError(f"no {path.name} in this run yet: run lesson 03, or python -m helpers score")
-    scores = "accuracy" in pd.read_csv(path, nrows=0).columns
+    try:
+        scores = "accuracy" in pd.read_csv(path, nrows=0).columns
+        return _columns(path, scores)
+    except (ValueError, KeyError) as error:  # pandas has many, all of them one of these
+        reason = str(error).strip().splitlines()[0][:100]
+        raise UserError(f"{path.name} is damaged ({reason}): remove it and score again") from None
+
+
+def _columns(path: Path, scores: bool) -> pd.DataFrame:
     text = ("prediction", "gold", "role", "question_id", "finish", *(() if scores else ("kojima",)))
     frame = pd.read_csv(path, dtype=dict.fromkeys(text, "string"), float_precision="round_trip")
+    if lacking := [c for c in ("arm", "seed", "benchmark") if c not in frame]:
+        raise ValueError(f"no column {lacking[0]!r}")
     for column in (c for c in (SCORES if scores else ANSWERS) if c not in frame):
         frame[column] = pd.Series(pd.NA, index=frame.index, dtype="string" if column in text else "Float64")
     for column in ("kojima_unparsed", "empty") if scores else ("kojima_correct", "tokens", "opening", "empty"):
