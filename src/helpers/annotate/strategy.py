@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import chat as chat_
-from ..chat import Request, journal, money, user
+from ..chat import ROOM_TO_THINK, Canary, Request, journal, money, user
 from ..data import SAMPLES
 from ..data.lima import Dialogue
 from ..errors import UserError
@@ -39,7 +39,9 @@ def annotate_with(
         raise UserError(f"{missing} of {len(dialogues)} questions have no {strategy.name} annotation: give a chat")
     chat = chat or chat_.Nobody(PACKAGED_ANNOTATOR, "there is nobody to ask")
     what = f"{strategy.name} annotations"
-    records = chat_.ask(asked, chat, replay=replay, approve=approve, what=what, say=say)
+    advice = f"Read the replies in {strategy.name}.jsonl, then choose another model"
+    canary = Canary(8, lambda record: strategy.read(record["reply"]) is not None, "is in form", advice)
+    records = chat_.ask(asked, chat, replay=replay, canary=canary, approve=approve, what=what, say=say)
     found = {d: records[request.key] for d, request in zip(dialogues, *asked.values())}
     read = {d: strategy.read(record["reply"]) for d, record in found.items()}
     say(f"{strategy.name}: {len(read):,} dialogues, {sum(a is not None for a in read.values()):,} annotations in form")
@@ -70,7 +72,8 @@ def _questions(strategy: Strategy, dialogues: Sequence[Dialogue], out: Path, cha
         keys = {name: journal.key(name, PARAMS, prompt) for name in names}
         name = next((n for n, k in keys.items() if k in known), names[-1])
         kept = {"annotator": name, "id": d.id}
-        requests.append(Request(keys[name], user(prompt), PARAMS["max_tokens"], TYPICAL_REPLY, kept))
+        room = {"max_tokens": PARAMS["max_tokens"], "thinking_tokens": ROOM_TO_THINK}
+        requests.append(Request(keys[name], user(prompt), typical=TYPICAL_REPLY, kept=kept, **room))
     return {path: requests}
 
 

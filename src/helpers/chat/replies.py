@@ -29,9 +29,10 @@ class ServersError(Exception):
         self.code = code if isinstance(code, str) else None
 
 
-def read_reply(reply: Any) -> Completion:
+def read_reply(reply: Any, opened: bool = False) -> Completion:
     """A server's completion (the `openai` client's object) as a Completion, its thinking apart.
 
+    `opened`: the server's template is known to open the thinking, so that a text which the limit ended may be all that.
     ServersError if it is an error with status 200; ValueError if it is no completion. A refusal comes in a field of its
     own with null content, a filtered answer only as a finish reason, and an answer without choices as finish "empty".
     The text of /v1/completions stays as it came: it may be continued.
@@ -49,7 +50,14 @@ def read_reply(reply: Any) -> Completion:
         return Completion(choice.text, choice.finish_reason or "stop", *counts)
     if choice.message is None:
         return Completion("", "empty", *counts)
-    return _read_message(choice.message, choice.finish_reason or "stop", counts, _reasoning_tokens(usage))
+    reply = _read_message(choice.message, choice.finish_reason or "stop", counts, _reasoning_tokens(usage))
+    return thinking.apart(reply, inside=opened and reply.finish == "length" and not reply.thinking)
+
+
+def opened_by_template(reply: Any) -> bool:
+    """Whether a reply shows that the server's template opens the thinking: only its end is in the text."""
+    message = getattr((getattr(reply, "choices", None) or [None])[0], "message", None)
+    return not thinking.split("".join(t for _, t in _parts(getattr(message, "content", None)))).opened
 
 
 def _read_message(message: Any, finish: str, counts: tuple[int, int], thought: int) -> Completion:
@@ -67,8 +75,7 @@ def _read_message(message: Any, finish: str, counts: tuple[int, int], thought: i
     if not text.strip() and (thinks or thought) and finish == "stop":
         finish = "length"  # it thought, and has not come to an answer
     share = round(counts[1] * len(thinks) / max(len(thinks) + len(text), 1))
-    reply = Completion(text.strip(), finish, *counts, thinking=thinks.strip(), thought=thought or share)
-    return thinking.apart(reply)
+    return Completion(text.strip(), finish, *counts, thinking=thinks.strip(), thought=thought or share)
 
 
 def _parts(content: Any) -> Iterable[tuple[str, str]]:

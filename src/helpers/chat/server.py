@@ -24,7 +24,7 @@ from . import money, retry, thinking
 from .asking import OPENING_CALLS
 from .local import LINE_END, NEW_TURN
 from .messages import Completion, Continue, Messages, frame, user
-from .replies import ServersError, answered_as, cut_prompt, read_reply
+from .replies import ServersError, answered_as, cut_prompt, opened_by_template, read_reply
 from .wishes import Wishes
 
 LONGEST_WAIT = 600.0  # seconds; if a server asks for more, the user gets a message instead
@@ -235,7 +235,8 @@ class EndpointChat:
                 reply = self.client.completions.create(model=self.model, prompt=asked, **sent, **more)
             else:
                 reply = self.client.chat.completions.create(model=self.model, messages=asked, **sent)
-            completion = read_reply(reply)
+            self.wishes.opened |= opened_by_template(reply)
+            completion = read_reply(reply, self.wishes.opened)
             self._answered = True
             said = answered_as(self.model, getattr(reply, "model", None))
             return replace(completion, answered_as=said, sent=cut_prompt(asked, completion.prompt_tokens))

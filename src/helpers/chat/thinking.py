@@ -42,21 +42,22 @@ class Split(NamedTuple):
     thinking: str
     answer: str
     closed: bool  # False: the text ends inside the thinking, and there is no answer
+    opened: bool = True  # False: the text only holds the end of a block, whose beginning is in the server's template
 
 
-def split(text: str) -> Split:
-    """A model's raw text as thinking and answer.
+def split(text: str, inside: bool = False) -> Split:
+    """A model's raw text as thinking and answer. `inside`: it is known to begin inside the thinking.
 
     A block that the server's template opened has only its end in the text: all before that is thinking.
 
     >>> split("<think>Seven times eight.</think> 56")
-    Split(thinking='Seven times eight.', answer='56', closed=True)
+    Split(thinking='Seven times eight.', answer='56', closed=True, opened=True)
     """
     if "<|channel|>" in text:
         return _channels(text)
     if bare := _BARE_CHANNELS.match(text):  # the same, from a server that drops special tokens
         return Split(bare["thinking"].strip(), (bare["answer"] or "").strip(), bare["answer"] is not None)
-    thinking, answer, inside, place = [], [], False, 0
+    thinking, answer, opened, place = [], [], True, 0
     for tag in _TAG.finditer(text):
         opens, around = tag.lastgroup.startswith("o"), text[: tag.start()][-1:] + text[tag.end() :][:1]
         spoken_of = around in ("``", '""', "''")  # in quotation marks, and not used
@@ -67,10 +68,12 @@ def split(text: str) -> Split:
             answer.append(before)
         else:
             thinking, answer = ([*thinking, before], answer) if inside else ([*thinking, *answer, before], [])
+            opened &= inside
         inside = opens
     (thinking if inside else answer).append(text[place:])
     thought, said = "\n".join(filter(None, map(str.strip, thinking))), "".join(answer).strip()
-    return Split(thought, "" if inside else _WRAPPED.sub("", said).strip() if thought else said, not inside)
+    said = _WRAPPED.sub("", said).strip() if thought else said
+    return Split(thought, "" if inside else said, not inside, opened)
 
 
 def _channels(text: str) -> Split:
@@ -81,12 +84,12 @@ def _channels(text: str) -> Split:
     return Split("\n".join(filter(None, thought)), "\n".join(final), bool(final))
 
 
-def apart(reply: Completion) -> Completion:
+def apart(reply: Completion, inside: bool = False) -> Completion:
     """A completion whose text is the answer alone. Thinking that never ended leaves no answer, and finish "length".
 
     `thought` is the part of the tokens that the server reported for thinking, else its share of the text.
     """
-    parts = split(reply.text)
+    parts = split(reply.text, inside)
     if parts.closed and parts.answer == reply.text.strip():
         return reply
     thinking = "\n".join(filter(None, (reply.thinking, parts.thinking)))

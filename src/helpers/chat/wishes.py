@@ -41,6 +41,7 @@ class Wishes:
         self.refused: set[str] = {"temperature"} if self.reasons else set()
         # None: its replies will show it. A text that is only continued has no room of its own for thinking.
         self.thinks = False if not chats or re.fullmatch(NEVER_THINK, name) else None
+        self.opened = False  # whether the server's template opens the thinking: a reply has shown it
         self.most = float("inf")  # room to think that the server accepts beside a prompt
         self._replies, self._too_little, self._lock = 0, False, threading.Lock()
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import roles
+from ..chat import thinking
 from ..errors import UserError
 
 # Zhou et al. 2023 (LIMA), the comparison prompt of its human and GPT-4 evaluation.
@@ -85,11 +86,11 @@ _LEAK = re.compile(
 
 
 def hide(reply: str) -> str:
-    """The answer in a reply, without its role prompt and without later repetitions of one.
+    """The answer in a reply, without thinking, its role prompt, and later repetitions of one.
 
     A small model repeats itself, its role prompt included; one such sentence tells the judge whose answer it reads.
     """
-    _, answer = roles.strip(reply)
+    _, answer = roles.strip(thinking.split(reply).answer)
     left = answer
     for pattern in _SHOWN:
         left = pattern.sub("", left)
