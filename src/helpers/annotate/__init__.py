@@ -4,6 +4,7 @@ from .audit import ASPECTS, audit_result, audit_sheet
 from .examples import FOUND, REFUSED
 from .lima_role import (
     ATTEMPTS,
+    CANARY,
     PACKAGED_ANNOTATOR,
     PACKAGED_AUDIT,
     PACKAGED_JOURNAL,

@@ -93,6 +93,6 @@ def apart(reply: Completion, inside: bool = False) -> Completion:
     if parts.closed and parts.answer == reply.text.strip():
         return reply
     thinking = "\n".join(filter(None, (reply.thinking, parts.thinking)))
-    share = round(reply.tokens * len(parts.thinking) / max(len(reply.text.strip()), 1))
+    share = reply.tokens - round(reply.tokens * len(parts.answer) / max(len(reply.text.strip()), 1))
     finish = reply.finish if parts.closed else "length"
     return replace(reply, text=parts.answer, thinking=thinking, finish=finish, thought=reply.thought or share)

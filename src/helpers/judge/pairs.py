@@ -62,8 +62,9 @@ def pairs(a: Iterable[Mapping[str, Any]], b: Iterable[Mapping[str, Any]]) -> lis
         raise UserError("the two arms have no question in common: answer the same questions with both")
     found = []
     for one, other in both:
-        shown = [hide(one["text"]), hide(other["text"])]
-        repeated = tuple(text != roles.strip(row["text"])[1] for text, row in zip(shown, (one, other)))
+        replies = [thinking.split(row["text"]).answer for row in (one, other)]  # thinking is not shown to a judge
+        shown = [hide(reply) for reply in replies]
+        repeated = tuple(text != roles.strip(reply)[1] for text, reply in zip(shown, replies))
         found.append(Pair(one["id"], one["question"].strip(), *shown, repeated))
     return found
 
@@ -86,11 +87,11 @@ _LEAK = re.compile(
 
 
 def hide(reply: str) -> str:
-    """The answer in a reply, without thinking, its role prompt, and later repetitions of one.
+    """The answer in a reply, without its role prompt and without later repetitions of one.
 
     A small model repeats itself, its role prompt included; one such sentence tells the judge whose answer it reads.
     """
-    _, answer = roles.strip(thinking.split(reply).answer)
+    _, answer = roles.strip(reply)
     left = answer
     for pattern in _SHOWN:
         left = pattern.sub("", left)
