@@ -13,6 +13,7 @@ from helpers.__main__ import main
 from helpers.chat import Completion, EndpointChat, Request, ask, canary, journal, money, practice, retry, thinking, user
 from helpers.chat.practice import PracticeServer
 from helpers.chat.replies import ServersError, answered_as, read_reply
+from helpers.chat.wishes import Wishes
 from helpers.data.lima import Dialogue
 from helpers.errors import NothingOfUse
 
@@ -275,16 +276,68 @@ def test_thinking_that_needs_more_than_the_first_room_gets_it_for_all_others(tmp
     assert [r["outcome"] for r in rows] == ["parsed"] * 30 and server.asked.total() == 31
 
 
-def test_a_server_of_little_room_is_asked_for_less_thinking_and_answers(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "said",
+    ["This model's maximum context length is 2048 tokens.", "max_tokens is too large: 2208. It supports at most 512."],
+)
+def test_a_server_of_little_room_is_asked_for_less_thinking_and_answers(said, tmp_path, monkeypatch):
     def small(q):
         if server.requests[-1]["max_tokens"] > 1000:
-            return 400, practice.problem("This model's maximum context length is 2048 tokens."), {}
+            return 400, practice.problem(said), {}
         return 200, practice.completion(practice.role_reply(q)), {}
 
     monkeypatch.setitem(practice.MOODS, "small", small)
     with PracticeServer("small") as server:
         _, rows = run(tmp_path, server, 12, concurrency=1)
     assert [r["outcome"] for r in rows] == ["parsed"] * 12 and server.asked.total() == 13
+
+
+def test_a_slow_model_that_fills_all_its_room_is_asked_for_less_before_its_time_is_over_again(tmp_path, monkeypatch):
+    def slow(q):
+        if server.requests[-1]["max_tokens"] > 1000:
+            server._ending.wait(1.5)
+        return 200, practice.completion(practice.role_reply(q)), {}
+
+    monkeypatch.setitem(practice.MOODS, "slow", slow)
+    with PracticeServer("slow") as server:
+        _, rows = run(tmp_path, server, 1, concurrency=1, timeout=0.5)
+    assert rows[0]["outcome"] == "parsed" and server.asked.total() == 2
+
+
+EFFORT = "reasoning_effort"
+
+
+@pytest.mark.parametrize(
+    "said, follows",
+    [
+        (
+            "unsupported_value reasoning_effort Unsupported value: 'none'. Supported values are: 'high', 'medium'.",
+            "medium",
+        ),
+        ("400 reasoning_effort Invalid value: 'none'", "minimal"),
+        ("None None Unrecognized request argument supplied: reasoning_effort", None),
+        ("extra_forbidden reasoning_effort Extra inputs are not permitted", None),
+        ("literal_error reasoning_effort Invalid: Input should be 'low', 'medium' or 'high'", "low"),
+    ],
+)
+def test_the_lowest_effort_that_the_server_names_is_the_next_one(said, follows):
+    wishes = Wishes("gpt-5.1")
+    sent = wishes.parameters(160, 0.0)
+    assert sent == {"max_completion_tokens": 160, EFFORT: "none"} and wishes.adapt(said, sent)
+    assert wishes.parameters(160, 0.0).get(EFFORT) == follows
+    assert wishes.adapt(said, sent) and wishes.parameters(160, 0.0).get(EFFORT) == follows  # a second one, under way
+
+
+@pytest.mark.parametrize(
+    "said", ["max_tokens is too large: 5000, at most 4096", "invalid value: messages", "top_p unknown"]
+)
+def test_a_400_about_something_else_changes_no_parameter(said):
+    wishes = Wishes("m")
+    sent = wishes.parameters(160, 0.0)
+    assert not wishes.adapt(said, sent) and wishes.parameters(160, 0.0) == sent == {
+        "max_tokens": 160,
+        "temperature": 0.0,
+    }
 
 
 # --- the canary -----------------------------------------------------------------------------------------------

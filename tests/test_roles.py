@@ -161,7 +161,17 @@ SHORT = (
 
 
 @pytest.mark.parametrize(
-    "after", ["", " I hope this helps.", " The answer is 4.", "\n\nLet me know!", " let me know!", " 😊"]
+    "after",
+    [
+        "",
+        " I hope this helps.",
+        " The answer is 4.",
+        "\n\nLet me know!",
+        " let me know!",
+        " 😊",
+        "\n---\nBye.",
+        "\nQ: And now?",
+    ],
 )
 def test_a_short_word_inside_a_description_ends_no_sentence_and_what_follows_the_form_does(after):
     for short in SHORT:

@@ -63,8 +63,8 @@ def without_marks(text: str) -> str:
     return _EMPHASIS.sub(r"\g<text>", _EMPHASIS.sub(r"\g<text>", text))
 
 
-_FENCE = re.compile(r"^[ \t>]*(?:```|~~~)\w*[ \t]*$|^[ \t]*>", re.MULTILINE)
-_NEW_LINE = re.compile(rf"(?<=[\w)\"'”’»*_`])[ \t]*\n(?:[ \t]*\n\s*|\s*(?!To better|An? )(?={_START}))")
+_FENCE = re.compile(r"^[ \t>]*(?:(?:```|~~~)\w*|-{3,}|\*{3,})[ \t]*$|^[ \t]*>", re.MULTILINE)
+_NEW_LINE = re.compile(rf"(?<=[\w)\"'”’»*_`])[ \t]*\n(?:[ \t]*\n\s*|\s*(?!To better|An? )(?={_START}|[QA]:))")
 _EMPHASIS = re.compile(
     r"(?P<mark>\*{1,3}|`{1,3}|(?<!\w)_{1,2})(?=\S)(?P<text>[^*`]+?)(?<=\S)(?P=mark)"
     r"|</?(?:answer|role|b|i|em|strong|code|p)>"

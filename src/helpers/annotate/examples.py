@@ -33,6 +33,7 @@ FOUND = {  # what is special about a reply -> (the reply, its role)
     "before a remark": (f"{FORM} Let me know if you need another one!", ROLE),
     "before a remark, in a line of its own": (f"{FORM.removesuffix('.')}\n\nI hope this helps.", ROLE),
     "before the answer": (f"{FORM} The answer is one third.", ROLE),
+    "before the next question": (f"{FORM.removesuffix('.')}\nQ: And now?", ROLE),
     "as a quotation": (f"> {FORM.replace('. To', chr(46) + chr(10) + '> To')}", ROLE),
     "twice the same": (f"{FORM}\n\nIn short:\n{FORM}", ROLE),
     "v.": (with_role("a lawyer who knows Roe v. Wade"), "a lawyer who knows Roe v. Wade"),
@@ -54,5 +55,6 @@ REFUSED = {
     "no article": FORM.replace("act as a lawyer", "act as lawyer"),
     "two sentences in the question": FORM.replace(" involving", ". It is one involving"),
     "two different roles": f"{FORM}\nOr: {with_role('a judge who decides')}",
+    "a quotation, and more": f'"{FORM.removesuffix(".")}" is what I choose.',
     "a colon and the answer": with_role(ROLE, ": The answer is one third."),
 }

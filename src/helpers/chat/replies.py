@@ -43,7 +43,8 @@ def read_reply(reply: Any, opened: bool = False) -> Completion:
     if error := getattr(reply, "error", None) or getattr(choice, "error", None):
         raise ServersError(error)
     if not hasattr(reply, "choices"):
-        raise ServersError(reply.message) if getattr(reply, "object", None) == "error" else ValueError("no completion")
+        said = getattr(reply, "message", None) or getattr(reply, "detail", None)
+        raise ServersError(said) if said else ValueError("no completion")
     if choice is None:
         return Completion("", "empty", *counts)
     if isinstance(getattr(choice, "text", None), str):

@@ -195,7 +195,7 @@ class EndpointChat:
     ) -> Completion:
         """One answer, paid for at most once: reserve its price, send, and ask again while that may help."""
         size = money.tokens_bound([asked] if isinstance(asked, str) else [m["content"] for m in asked])
-        room = self.wishes.room(thinking_tokens)
+        room, refused = self.wishes.room(thinking_tokens), False
         for tries in range(1, self.TRIES + 1):
             stop.wait(self.pause.seconds_left())
             reserved = self.meter.reserve(size, max_tokens + room)
@@ -212,12 +212,12 @@ class EndpointChat:
             finally:
                 self.meter.settle(reserved, *usage, unknown=unknown)
             if isinstance(found, Completion):
-                if room < self.wishes.room(thinking_tokens):
+                if refused:
                     self.wishes.most = room  # it fits beside a prompt, and more of it did not
                 self.wishes.heard(found)
                 return found
-            if found and found.too_much and room:
-                room = room // 4 if room > 256 else 0
+            if found and room and (found.too_much or (found.slow and self.wishes.thinks is None)):
+                room, refused = room // 4 if room > 256 else 0, found.too_much
                 continue
             if found and found.instead:
                 return found.instead
@@ -248,6 +248,8 @@ class EndpointChat:
                 return _Trouble(status, code, message, instead=Completion("", "content_filter", 0, 0))
             if status == 400 and _TOO_LONG.search(f"{code} {message}"):
                 return _Trouble(status, code, message, instead=Completion("", "too long", 0, 0), too_much=True)
+            if status == 400 and _LIMIT_TOO_LARGE.search(message):
+                return _Trouble(status, code, message, too_much=True)
             if status in (400, 422) and self.wishes.adapt(f"{error.code} {error.param} {error.message}", sent):
                 return None
             if status == 404 and isinstance(asked, str):
@@ -257,7 +259,8 @@ class EndpointChat:
             return _Trouble(status, code, message, _retry_after(error.response))
         except openai.APIConnectionError as error:
             sent_already = "Connect" not in type(error.__cause__).__name__  # and may be billed
-            return _Trouble(None, None, str(error), unknown=sent_already)
+            slow = isinstance(error, openai.APITimeoutError)
+            return _Trouble(None, None, str(error), unknown=sent_already, slow=slow)
         except (ValueError, AttributeError, TypeError):  # an answer that is no JSON, half of one, or no completion
             return _Trouble(None, None, "not JSON", unknown=True)
 
@@ -324,6 +327,9 @@ _TOO_LONG = re.compile(  # OpenAI's code; vLLM's two messages; llama.cpp's type
 )
 
 
+_LIMIT_TOO_LARGE = re.compile(r"max_(?:completion_)?tokens.*(?:too large|at most|less than|maximum)", re.DOTALL)
+
+
 @dataclass(frozen=True)
 class _Trouble:
     """A request without an answer."""
@@ -335,6 +341,7 @@ class _Trouble:
     unknown: bool = False  # whether it may have been billed all the same
     instead: Completion | None = None  # what is kept of a question that the server refused to read
     too_much: bool = False  # whether less room for the reply might be accepted
+    slow: bool = False  # whether it was silent for too long: it may write all that it has room for
 
 
 class _Stopped(Exception):

@@ -97,8 +97,6 @@ class Wishes:
 
 def _next_effort(said: str, refused: str) -> str | None:
     """The lowest effort that the server names, else the next higher one; None if it wants none at all."""
-    listed = re.findall(r"['\"`]([a-z]+)['\"`]", said.lower().partition("supported values")[2])
-    if named := [effort for effort in EFFORTS if effort in listed]:
-        return named[0]
-    higher = EFFORTS[EFFORTS.index(refused) + 1 :]
-    return higher[0] if higher and re.search(r"value|does not support", said, re.IGNORECASE) else None
+    named = [e for e in EFFORTS if e in re.findall(r"['\"`]([a-z]+)['\"`]", said.lower()) and e != refused]
+    higher = EFFORTS[EFFORTS.index(refused) + 1 :] if re.search(r"(?:unsupported|invalid) value", said, re.I) else ()
+    return next(iter((*named, *higher)), None)
