@@ -340,6 +340,12 @@ def test_a_400_about_something_else_changes_no_parameter(said):
     }
 
 
+def test_a_text_that_is_continued_has_the_plain_parameters_whatever_the_models_name():
+    wishes = Wishes("o1-mini", chats=False)
+    assert wishes.parameters(160, 0.0) == {"max_tokens": 160, "temperature": 0.0} and wishes.room(4096) == 0
+    assert not wishes.adapt("max_tokens is not supported", {"max_tokens": 160})
+
+
 # --- the canary -----------------------------------------------------------------------------------------------
 
 

@@ -35,7 +35,8 @@ class Wishes:
     def __init__(self, model: str, chats: bool = True) -> None:
         name = model.lower().rsplit("/", 1)[-1].removeprefix("ft:").split(":")[0]
         name = re.sub(r"-\d{4}-\d\d-\d\d$", "", name)
-        self.effort = next((low for family, low in LOWEST.items() if re.fullmatch(family, name)), None)
+        self.chats = chats  # else it continues texts, with the one set of parameters that there is for that
+        self.effort = next((low for family, low in LOWEST.items() if chats and re.fullmatch(family, name)), None)
         self.reasons = self.effort is not None  # known before it was asked
         self.limit_name = "max_completion_tokens" if self.reasons else "max_tokens"
         self.refused: set[str] = {"temperature"} if self.reasons else set()
@@ -53,7 +54,7 @@ class Wishes:
     def adapt(self, said: str, sent: dict[str, Any]) -> bool:
         """Whether a 400 with these words wants other parameters than `sent`; the next request has them then."""
         name = next((n for n in sent if n in said), "effort" if "effort" in said and self.effort else None)
-        if name is None or not _REFUSED.search(said):
+        if name is None or not self.chats or not _REFUSED.search(said):
             return False
         if name in ("max_tokens", "max_completion_tokens"):
             other = "max_completion_tokens" if name == "max_tokens" else "max_tokens"
