@@ -471,6 +471,7 @@ def test_another_model_is_said_once_and_kept_in_every_record_and_in_the_manifest
         ("qwen3", "qwen3:latest", False),
         ("qwen3-8b", "/models/Qwen3-8B.gguf", False),
         ("m", None, False),
+        ("/home/me/SmolLM2-135M", "/home/me/SmolLM2-135M@main", False),
         ("gpt-4o", "gpt-4o-mini", True),
         ("gpt-4o-2024-05-13", "gpt-4o-2024-11-20", True),
         ("qwen3:8b", "qwen3:1.7b", True),
@@ -478,6 +479,10 @@ def test_another_model_is_said_once_and_kept_in_every_record_and_in_the_manifest
 )
 def test_a_longer_name_of_the_same_model_is_not_another(asked, answered, another):
     assert answered_as(asked, answered) == (answered if another else "")
+
+
+def test_a_folder_on_the_servers_disk_is_named_without_its_path():
+    assert answered_as("m", "/home/me/models/other@main") == "other@main"
 
 
 def test_a_prompt_that_the_server_cuts_is_said_once_and_kept_in_every_record_and_in_the_manifests(tmp_path):

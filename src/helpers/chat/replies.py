@@ -103,11 +103,13 @@ def answered_as(asked: str, answered: Any) -> str:
     """The model that a server says it is, if that is another than the one that was asked; else ""."""
     if not isinstance(answered, str) or not answered.strip():
         return ""
+    if re.match(r"[/\\~]|[A-Za-z]:\\", answered):  # a folder's path is nobody's business
+        answered = re.split(r"[/\\]", answered.rstrip("/\\"))[-1]
     one, other = _bare(asked), _bare(answered)
     return "" if one == other or _VERSION.sub("", one) == other or one == _VERSION.sub("", other) else answered
 
 
-_VERSION = re.compile(r"(?:[-@:](?:\d{4}-\d\d-\d\d|\d{8}|\d{4}|latest))+$")
+_VERSION = re.compile(r"(?:[-@:](?:\d{4}-\d\d-\d\d|\d{8}|\d{4}|latest|main))+$")
 
 
 def _bare(name: str) -> str:
