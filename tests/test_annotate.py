@@ -183,23 +183,27 @@ def test_a_malformed_reply_is_asked_again_and_the_good_one_used(tmp_path):
     assert [r["outcome"] for r in rows] == ["parsed"] * 4
 
 
-def malformed_for_ever():
-    return Annotator(lambda q, before: "You need a tester.")
+def once_good(reply):
+    """Answers the first question in form, so that the others are asked on, and every other with `reply`."""
+    return Annotator(lambda q, before: GOOD if q == MINE[0].question else reply)
+
+
+ONCE_GOOD = {d.question: 1 if d is MINE[0] else annotate.ATTEMPTS for d in MINE}
 
 
 def test_a_reply_that_stays_malformed_is_asked_attempts_times_and_counted(tmp_path):
-    chat = malformed_for_ever()
+    chat = once_good("You need a tester.")
     rows = run(tmp_path, chat)
-    assert chat.asked == {d.question: annotate.ATTEMPTS for d in MINE}
-    assert [r["outcome"] for r in rows] == ["malformed"] * 4
+    assert chat.asked == ONCE_GOOD
+    assert [r["outcome"] for r in rows] == ["parsed"] + ["malformed"] * 3
 
 
 def test_an_attempt_has_its_own_room_and_temperature_and_its_own_key(tmp_path):
-    chat = malformed_for_ever()
-    run(tmp_path, chat, MINE[:1])
+    chat = once_good("You need a tester.")
+    run(tmp_path, chat, MINE[:2])
     assert chat.parameters == [(160, 0), (320, 0.5), (480, 1.0)]
     kept = [r["key"] for r in journal.read(tmp_path / "annotations.jsonl")]
-    assert kept == [annotate.key("fake-model", MINE[0].question, attempt) for attempt in (1, 2, 3)]
+    assert kept[1:] == [annotate.key("fake-model", MINE[1].question, attempt) for attempt in (1, 2, 3)]
 
 
 def test_a_reply_cut_off_at_the_limit_is_asked_again_with_more_room(tmp_path):
@@ -211,12 +215,12 @@ def test_a_reply_cut_off_at_the_limit_is_asked_again_with_more_room(tmp_path):
 
 
 def test_a_reply_that_stays_cut_off_keeps_its_dialogue_with_the_hand_written_role(tmp_path):
-    chat = Annotator(lambda q, before: Completion(GOOD[:90], "length", 100, 160))
-    said = []
-    rows = annotate.annotate(MINE, tmp_path, chat, say=said.append)
-    assert chat.asked == {d.question: annotate.ATTEMPTS for d in MINE}
-    assert [(r["outcome"], r["role"]["text"]) for r in rows] == [("cut off", roles.UNKNOWN.text())] * 4
-    assert said[-1] == "  cut off, given the AI assistant's role: mine-0, mine-1, mine-2, mine-3"
+    for cut in (GOOD[:90], GOOD[:-4]):  # inside the form, and inside its very last word
+        out, said, chat = tmp_path / str(len(cut)), [], once_good(Completion(cut, "length", 100, 160))
+        rows = annotate.annotate(MINE, out, chat, say=said.append)
+        assert chat.asked == ONCE_GOOD
+        assert [(r["outcome"], r["role"]["text"]) for r in rows[1:]] == [("cut off", roles.UNKNOWN.text())] * 3
+        assert said[-1] == "  cut off, given the AI assistant's role: mine-1, mine-2, mine-3"
 
 
 def test_dialogues_that_share_a_question_are_asked_once_and_none_is_dropped(tmp_path):

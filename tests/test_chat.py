@@ -153,7 +153,7 @@ OPENING = "[This question is a test. From now on, I will think like a tester.]"
         (f" {'x' * 90}", "x" * 9, 0, "length"),
         (f" [1] {'x' * 90}", f"[1] {'x' * 5}", 0, "length"),  # a bracket that is not an opening
         (f" {OPENING} No.</s>", f"{OPENING} No.", len(OPENING) + 1, "stop"),
-        (f" [This question is {'y' * 200}", f" [This question is {'y' * 200}"[1:90], 0, "length"),  # it never ends
+        (f" [This question is {'y' * 200}", f" [This question is {'y' * 200}"[1:90], 80, "length"),  # it never ends
     ],
     ids=["opening", "none", "bracket", "short", "endless"],
 )

@@ -322,11 +322,11 @@ def test_a_server_of_ones_own_needs_no_agreement(mine, course, capsys):
 def test_the_cap_ends_the_command_with_one_line_and_what_was_answered_is_kept(mine, course, capsys):
     with PracticeServer() as server:
         command = [*mine, "--model", "m", "--base-url", server.url, *DEAR, "--yes", "--max-cost"]
-        assert main([*command, "1.3"]) == 2
+        assert main([*command, "4"]) == 2
         line = one_line(capsys.readouterr().err)
-        assert "of at most 1.3 USD" in line and "run again with a larger --max-cost" in line
+        assert "of at most 4 USD" in line and "run again with a larger --max-cost" in line
         answered = server.asked.total()
-        assert 0 < answered < 6 and answered * 0.34 <= 1.3
+        assert 0 < answered < 6 and answered * 0.34 <= 4
         assert len((course / "out" / "annotations.jsonl").read_text().splitlines()) == answered
         assert not (course / "out" / "lima_role.jsonl").exists()
         assert main([*command, "9"]) == 0

@@ -66,19 +66,25 @@ def mood(monkeypatch):
 
 # --- every mood of the practice server ------------------------------------------------------------
 
-PASSING = ("429", "429, wait", "500", "503", "web page", "reset", "silence", "half")
+PASSING = ("429", "429, wait", "500", "503", "web page", "reset", "silence", "half", "busy with 200")
 DECLINING = ("refusal", "sorry", "content filter", "filtered question")
 OUT_OF_FORM = {"chatty": "malformed", "another language": "malformed", "empty": "malformed", "cut off": "cut off"}
+OUT_OF_FORM |= {"only thinks": "cut off", "thinks too long": "cut off"}
+READ_ALL_THE_SAME = (
+    *("thinks aloud", "opened by the template", "channels", "thinks apart", "in a fence", "in quotes", "in bold"),
+    *("in parts", "no usage", "another model", "cuts the prompt", "as its family"),
+)
 FATAL = {
     "wrong key": "check OPENAI_API_KEY",
     "quota": "add credit",
     "unknown model": "check --model",
     "bad request": "This request is wrong",
+    "error with 200": "The model has no weights left",
 }
 
 
 def test_every_mood_has_an_end_that_is_tested_here():
-    tested = ["fine", *PASSING, *DECLINING, *OUT_OF_FORM, *FATAL]
+    tested = ["fine", *PASSING, *DECLINING, *OUT_OF_FORM, *FATAL, *READ_ALL_THE_SAME]
     assert sorted(tested) == sorted([*practice.MOODS, *practice.SPECIAL])
 
 

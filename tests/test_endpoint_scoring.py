@@ -10,7 +10,7 @@ import tiny
 
 from helpers import benchmarks, profiles, score
 from helpers.__main__ import main
-from helpers.chat import EndpointChat, chat_template, frame, journal, practice, user
+from helpers.chat import ROOM_TO_THINK, EndpointChat, chat_template, frame, journal, practice, user
 from helpers.chat.practice import PracticeServer
 from helpers.errors import UserError
 
@@ -105,7 +105,7 @@ def test_a_paid_model_is_told_its_price_first_and_asked_only_with_consent(comman
 
 
 def test_the_bill_counts_every_call_and_its_worst_case_holds(tmp_path, monkeypatch):
-    settings, names = profiles.get("cpu", stage1_tokens=64), ["openbookqa", "gsm8k", "humaneval"]
+    settings, names = profiles.get("cpu", stage1_tokens=64, opening_tokens=0), ["openbookqa", "gsm8k", "humaneval"]
     reply = "abc " * 64  # all the tokens it may write
     monkeypatch.setitem(practice.MOODS, "talks much", lambda q: (200, practice.completion(reply, "length"), {}))
     with PracticeServer("talks much") as server:
@@ -119,7 +119,8 @@ def test_the_bill_counts_every_call_and_its_worst_case_holds(tmp_path, monkeypat
         assert read.calls == written.calls == len(server.requests) == 20
         sent = sum(len(m["content"].encode()) for body in server.requests for m in body["messages"])
         allowed = sum(body["max_tokens"] for body in server.requests)
-    assert written.usd_at_most * 1e6 == pytest.approx(allowed)
+    assert written.usd_at_most * 1e6 == pytest.approx(20 * (64 + ROOM_TO_THINK)) and allowed < 20 * (64 + ROOM_TO_THINK)
+    assert allowed > 20 * 64 and server.requests[-1]["max_tokens"] == 64  # by then it has shown that it does not think
     assert sent / 4 < read.read < 1.5 * sent / 4 and read.usd * 1e6 == pytest.approx(read.read)
     assert read.usd_at_most * 1e6 > max(read.read, (sent - 8 * len(reply.strip())) / 3 + 8 * 64)
     done = score.plan(settings, reading, rows, tmp_path / "journals")
@@ -301,7 +302,7 @@ def test_a_server_gives_every_answer_the_same_room_whatever_opens_it(monkeypatch
     with PracticeServer("talks on") as server:
         chat = score.endpoint_chat("m", base_url=server.url, prompt="chat")
         [record] = score.answer(settings, chat, row, tmp_path / "chat", say=lambda _: None)["openbookqa"]
-        assert server.requests[0]["max_tokens"] == 60
+        assert server.requests[0]["max_tokens"] == 60 + ROOM_TO_THINK // 2
     assert record["tokens"][1] == 20 and record["opening"] == 0 and abs(len(record["stage1"].split()) - 20) <= 1
 
 

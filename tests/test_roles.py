@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from helpers import annotate, benchmarks, data, paper, roles
+from helpers.annotate import examples
 from helpers.chat import journal
 
 REPLIES = [record["reply"] for record in journal.read(annotate.PACKAGED_JOURNAL)]
@@ -133,33 +134,61 @@ def test_both_examples_of_figure_2_are_accepted():
 
 
 Q = "This question is a math problem involving sums."
-R = "To better solve it, I will act as a teacher who counts"
+IN = "This question is a history problem involving {}."
+R = " To better solve it, I will act as {}"
 
 
-IN_FORM = {
-    "as asked": f"A: {Q} {R}.",
-    "no A:": f"{Q} {R}.",
-    "no full stop": f"{Q} {R}",
-    "line breaks": f"  A: {Q}\n\n{R}.\n",
-    "no space after A:": f"A:{Q}  {R}.",
-}
-OUT_OF_FORM = {
-    "empty": "",
-    "refusal": "I'm sorry, but I can't help with that.",
-    "no role": Q,
-    "no question": f"{R}.",
-    "chatter": f"Sure! {Q} {R}.",
-    "no joint": f"{Q} I will act as a teacher who counts.",
-    "no article": f"{Q} To better solve it, I will act as teacher.",
-    "the blank form": "This question is a [] problem involving []. To better solve it, I will act as a [] who [].",
-    "no kind": f"This question is about sums. {R}",
-}
+@pytest.mark.parametrize("what", [*examples.FOUND, *examples.REFUSED])
+def test_a_form_is_found_wherever_it_stands_in_a_reply_and_nothing_else_is_guessed_at(what):
+    """The table that lesson 01 shows."""
+    reply, role = examples.FOUND.get(what) or (examples.REFUSED[what], None)
+    assert roles.parse_annotation(reply) == (role and roles.Role(examples.QUESTION, role))
 
 
-@pytest.mark.parametrize("what", [*IN_FORM, *OUT_OF_FORM])
-def test_an_annotation_in_form_is_accepted_and_any_other_refused_not_guessed(what):
-    expected = roles.Role(Q, "a teacher who counts") if what in IN_FORM else None
-    assert roles.parse_annotation((IN_FORM | OUT_OF_FORM)[what]) == expected
+SHORT = (
+    *("Brown v. Board", "the city of St. Petersburg", "Symphony No. 9", "the U.S. Senate", "T. S. Eliot", "Vue.js"),
+    *("Dr. Strangelove", "Mrs. Dalloway", "Mt. Fuji", "Sammy Davis Jr. and his songs", "Apple Inc. and others"),
+    *("George W. Bush", "Gen. Grant", "i.e. Roman law", "C# and .NET", "version 3.5", "Ph.D. Programs", "Op. 27 No. 2"),
+    *(
+        "Vol. II of it",
+        "Prof. Higgins",
+        "5 p.m. Lectures",
+        "birds, etc. in spring",
+        "No. 10 Downing Street",
+        "Yahoo! mail",
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        "",
+        " I hope this helps.",
+        " The answer is 4.",
+        "\n\nLet me know!",
+        " let me know!",
+        " 😊",
+        "\n---\nBye.",
+        "\nQ: And now?",
+    ],
+)
+def test_a_short_word_inside_a_description_ends_no_sentence_and_what_follows_the_form_does(after):
+    for short in SHORT:
+        expected = roles.Role(IN.format(short), f"a guide who knows {short}")
+        reply = f"A: {expected.question_description}{R.format(expected.role_description)}.{after}"
+        assert roles.parse_annotation(reply) == expected, reply
+
+
+@pytest.mark.parametrize("last", ["the U.S.", "bread, etc.", "Acme Inc.", "vitamin C.", "a 5 p.m.", "Node.js.", "Art."])
+def test_a_short_word_at_the_end_keeps_the_next_sentence_out_of_the_role(last):
+    found = roles.parse_annotation(f"{Q}{R.format(f'a guide who knows {last}')} The answer is 4.")
+    assert found.role_description == f"a guide who knows {last.removesuffix('.')}"
+
+
+def test_every_role_that_we_ship_is_read_back_from_its_own_reply():
+    shipped = annotate.packaged_roles()
+    assert [roles.parse_annotation(roles.annotation(role)) for role in shipped] == shipped
 
 
 @pytest.mark.parametrize(

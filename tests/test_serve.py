@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from helpers import annotate, benchmarks, models, profiles, score
-from helpers.chat import EndpointChat, chat_template, journal
+from helpers.chat import EndpointChat, chat_template, journal, spoken
 from helpers.data.lima import dialogues
 
 pytestmark = pytest.mark.lessons  # loads the default model twice over: half a minute
@@ -54,8 +54,10 @@ def served(tmp_path_factory):
 
 def test_a_real_server_annotates_and_a_second_run_asks_it_nothing(served, tmp_path, monkeypatch):
     url, folder = served
-    # The small model is not a good annotator, and need not try three times.
+    # The small model is not a good annotator: it need not try three times, nor think, and any reply will do.
     monkeypatch.setattr("helpers.annotate.lima_role.ATTEMPTS", 1)
+    monkeypatch.setattr("helpers.annotate.lima_role.ROOM_TO_THINK", 0)
+    monkeypatch.setattr("helpers.annotate.lima_role.CANARY", spoken())
     few, said = dialogues("packaged")[:3], []
     chat = EndpointChat(folder, url, concurrency=2)
     rows = annotate.annotate(few, tmp_path, chat, packaged=False, say=lambda line: said.append(str(line)))

@@ -396,7 +396,7 @@ def main(arguments: list[str] | None = None) -> int:
         if debug:
             raise
         print(error, file=sys.stderr)
-        return 2
+        return error.exit_code
     except typer.Exit as error:
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):

@@ -1,4 +1,4 @@
-"""The one exception that is meant to be read by a person."""
+"""The exceptions that are meant to be read by a person."""
 
 
 class UserError(Exception):
@@ -6,3 +6,11 @@ class UserError(Exception):
 
     The command line prints it without a traceback and ends with exit code 2.
     """
+
+    exit_code = 2
+
+
+class NothingOfUse(UserError):
+    """The work was stopped because nothing would have come of it: one line, and exit code 1."""
+
+    exit_code = 1

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from .sentences import CLOSERS, CLOSING, OPENERS, balanced, first_sentence, without_marks
+
 SYSTEM = "Below is a chat between a user and an AI assistant."
 
 # The annotation prompt of the paper's Figure 2 (upper half), one-shot.
@@ -79,21 +81,25 @@ def annotation(role: Role) -> str:
 
 
 def parse_annotation(text: str) -> Role | None:
-    """The two descriptions in an annotator's reply, or None where the reply does not hold both.
+    """The two descriptions in an annotator's reply, or None if the reply does not hold both, or holds two roles.
 
-    Tolerates a missing "A:", extra white space and line breaks; nothing else, because a reply that only
-    resembles the form, or that goes on behind it, is better asked again than guessed at.
+    The form is found in a fence, in quotation marks, in bold, after a greeting and before a remark. A reply that only
+    resembles the form is better asked again than guessed at.
     """
-    flat = " ".join(text.split())
-    match = re.fullmatch(
-        r"(?:A: ?)?(This question is an? [^\[\]]+?\.) To better solve it, I will act as (an? [^\[\]]+?)\.?", flat
-    )
-    if not match or _NEW_SENTENCE.search(match[1]) or _NEW_SENTENCE.search(match[2]):
-        return None
-    return Role(match[1], match[2])
+    flat, found = " ".join(without_marks(text).split()), set()
+    for form in _FORM_OF_REPLY.finditer(flat):
+        question, role = form["question"], first_sentence(flat[form.end() :])
+        role = role.rstrip(".!").removesuffix(CLOSING.get(form["opening"], "")).rstrip(".!")
+        if first_sentence(question) == question and _ROLE.fullmatch(role) and balanced(role):
+            found.add(Role(question, role))
+    return found.pop() if len(found) == 1 else None
 
 
-_NEW_SENTENCE = re.compile(r"[a-z\d)][.?!:] [A-Z]")  # "teacher. The answer is", but not "U.S. history"
+_FORM_OF_REPLY = re.compile(
+    r"(?P<opening>[^\w\s\[]?)(?:A: ?)?(?<!\[)(?P<question>This question is an? (?:(?!This question is)[^\[\]])+?\.)"
+    rf"[{CLOSERS}]? [{OPENERS}]?To better solve it, I will act as (?=an? )"
+)
+_ROLE = re.compile(r"an? [^\[\]]*[^\[\]:]")
 
 
 def render(question_description: str, role_description: str, design: int | str = 8) -> str:

@@ -7,9 +7,10 @@ from the packaged replies, through the very code that would ask a server: a *rep
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 from .. import chat as chat_
 from .. import roles
-from ..chat import EndpointChat, Request, journal, money, user
+from ..chat import ROOM_TO_THINK, Canary, EndpointChat, Request, journal, money, user
 from ..data import SAMPLES, read_jsonl, write_jsonl
 from ..data.lima import Dialogue, question_key
 from ..errors import UserError
@@ -56,14 +57,16 @@ def annotate(
 ) -> list[dict[str, Any]]:
     """Ask for every dialogue what the journal does not hold yet; write and return the rows of LIMA-Role.
 
-    Files in `out`: annotations.jsonl (raw replies) and lima_role.jsonl (rows as docs/DATA.md says).
+    Files in `out`: annotations.jsonl (raw replies), lima_role.jsonl (rows as docs/DATA.md says) and annotated.json (who
+    annotated how many, and what was odd about it).
     `packaged`: use the course's own annotations where it has them; False asks `chat` for every dialogue.
     `approve` is shown the bill before the first call and raises to stop there.
     """
     asked, options, chat = _questions(dialogues, out, chat, packaged)
-    records = chat_.ask(asked, chat, **options, approve=approve, say=say)
+    records = chat_.ask(asked, chat, **options, canary=CANARY, approve=approve, say=say)
     rows = [_row(d, records[request.key]) for d, request in zip(dialogues, *asked.values())]
     write_jsonl(rows, out / "lima_role.jsonl")
+    (out / "annotated.json").write_text(json.dumps(_manifest(rows, records.values()), indent=1) + "\n")
     report(rows, say)
     return rows
 
@@ -85,11 +88,13 @@ def report(rows: Sequence[dict[str, Any]], say: Callable = print) -> None:
 
 def outcome(record: dict[str, Any]) -> str:
     """ "parsed", "declined" (by the annotator, or with the hand-written role), "cut off" or "malformed"."""
-    if role := roles.parse_annotation(record["reply"]):
+    cut = record["finish"] == "length"
+    role = roles.parse_annotation(record["reply"])
+    if role and not (cut and record["reply"].endswith(role.role_description)):  # the role may lack its end
         return "declined" if role.role_description == roles.DECLINED_ROLE else "parsed"
     if record["finish"] in ("refusal", "content_filter") or _DECLINES.search(record["reply"][:120]):
         return "declined"
-    return "cut off" if record["finish"] == "length" else "malformed"
+    return "cut off" if cut else "malformed"
 
 
 def packaged_roles() -> list[roles.Role]:
@@ -120,9 +125,9 @@ def _questions(dialogues: Sequence[Dialogue], out: Path, chat: EndpointChat | No
 def _request(dialogue: Dialogue, annotator: str) -> Request:
     """The first attempt, and those that follow where the reply is out of form or cut off."""
     kept = {"annotator": annotator, "id": dialogue.id}
-    question = user(roles.annotation_prompt(dialogue.question))
+    question, room = user(roles.annotation_prompt(dialogue.question)), {"thinking_tokens": ROOM_TO_THINK}
     first, *again = (
-        Request(key(annotator, dialogue.question, n), question, typical=TYPICAL_REPLY, kept=kept, **params(n))
+        Request(key(annotator, dialogue.question, n), question, typical=TYPICAL_REPLY, kept=kept, **room, **params(n))
         for n in range(1, ATTEMPTS + 1)
     )
     return replace(first, again=tuple(again))
@@ -130,6 +135,9 @@ def _request(dialogue: Dialogue, annotator: str) -> Request:
 
 def _in_form(record: dict[str, Any]) -> bool:
     return record["annotator"] == PACKAGED_ANNOTATOR or outcome(record) not in ("malformed", "cut off")
+
+
+CANARY = Canary(8, _in_form, "is in form", "Read the replies in annotations.jsonl, then choose another --model")
 
 
 # --- what is known, and what is to be asked ------------------------------------------------------
@@ -168,7 +176,7 @@ def _packaged(dialogue: Dialogue) -> dict[str, Any] | None:
 def _row(dialogue: Dialogue, record: dict[str, Any]) -> dict[str, Any]:
     what = outcome(record)  # declined: the hand-written "AI assistant"; out of form: the same, of an unknown question
     fallback = roles.DECLINED if what == "declined" else roles.UNKNOWN
-    role = roles.parse_annotation(record["reply"]) or fallback
+    role = (what in ("parsed", "declined") and roles.parse_annotation(record["reply"])) or fallback
     return {
         "id": dialogue.id,
         "source": dialogue.source,
@@ -181,3 +189,9 @@ def _row(dialogue: Dialogue, record: dict[str, Any]) -> dict[str, Any]:
         "annotator": record["annotator"],
         "outcome": what,
     }
+
+
+def _manifest(rows: Sequence[dict[str, Any]], records: Collection[dict[str, Any]]) -> dict[str, Any]:
+    """What is in lima_role.jsonl: who annotated it, what became of it, and what was odd about the server."""
+    counts = {name: dict(Counter(row[name] for row in rows)) for name in ("annotator", "outcome")}
+    return {"dialogues": len(rows), **counts, **chat_.remarks(records)}

@@ -5,7 +5,9 @@ OpenAI-compatible server. The annotator, the tuned model and the judge are all t
 the rest of the course: something with a `name` and a `complete` method.
 """
 
-from .asking import Nobody, Request, ask, plan, unanswered, with_progress
+from .asking import ROOM_TO_THINK, Nobody, Request, ask, plan, remarks, unanswered, with_progress
+from .canary import Canary, spoken
 from .local import LocalChat, local_chat
 from .messages import SYSTEM, Completion, Continue, Messages, chat_template, frame, frame_ids, user
-from .server import EndpointChat, endpoint_chat, read_reply
+from .replies import read_reply
+from .server import EndpointChat, endpoint_chat

@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from . import journal, money
+from . import journal, money, thinking
+from .canary import Canary
 from .messages import Completion, Messages, frame, user
+from .wishes import TYPICAL_THOUGHT
 
 ENOUGH = 32  # answers that tell how long the others will take
 STAGE2_REPLY = 16  # tokens of a typical stage 2, for the bill
+ROOM_TO_THINK = 4096  # tokens that a model which thinks may spend on that in one call, at most
 OPENING_CALLS = 3  # with which a server may be asked to continue after a long opening, at most
 NO_SECOND_TURN = ("too long", "content_filter", "refusal", "empty")  # finishes after which nothing more is asked
 
@@ -40,6 +43,7 @@ class Request:
     then: str | None = None  # the text with which stage 2 begins; None: one stage
     then_tokens: int = 0
     opening_tokens: int = 0  # that an opening may have on top of `max_tokens`
+    thinking_tokens: int = 0  # that the thinking of a model behind a server may have on top, at most
     turn: bool = False  # stage 2 is a new turn of the user, and a call of its own
     first: Record | None = None  # the record that this request completes: it is the second turn
     again: tuple[Request, ...] = ()  # what is asked instead, one after the other, while the record is not good
@@ -58,6 +62,7 @@ def ask(
     replay: Mapping[str, Record] | None = None,
     good: Callable[[Record], bool] = lambda record: True,
     record: Callable[[Request, Completion], Record] = as_record,
+    canary: Canary | None = None,
     approve: Callable[[money.Bill], None] | None = None,
     what: str = "questions",
     say: Callable = print,
@@ -65,8 +70,10 @@ def ask(
     """Ask for every record that the journals do not hold yet; the last record of each request, by the request's key.
 
     `replay`: records that are known without asking, by key. `good`: whether a record may stay; where it may not, the
-    request's `again` follows. `record` makes the line of the journal. `approve` sees the bill before the first call, and
-    raises to stop there. Killed at any moment and started again, it asks for nothing twice, and the files end the same.
+    request's `again` follows. `record` makes the line of the journal. `canary`: what must come of the first questions to
+    a server before others are asked (a model in this process costs nothing, and has none). `approve` sees the bill
+    before the first call, and raises to stop there. Killed at any moment and started again, it asks for nothing twice,
+    and the files end the same.
     """
     money.need_price(chat.meter.price, chat.name)  # said before anything is written
     with ExitStack() as stack:
@@ -74,18 +81,20 @@ def ask(
         for path, requests in asked.items():
             known = [(replay or {}).get(request.key) for request in requests]
             files[path].extend(r for r in known if r and files[path].get(r["key"]) is None)
-        first = _open(asked, files, good)
+        canary = canary if chat.meter.shown else None
+        first, trial = _open(asked, files, good), _trial(canary, asked, replay or {}, files, chat)
         if first and chat.meter.shown:
             bill = _bill([request for _, request in first], chat)
             say(bill)
             if approve:
                 approve(bill)
-        now, left = first, None
+        odd: set[str] = set()  # what was said of the server already
+        now, left = trial or first, None
         while now and now != left:  # a chat that leaves an answer out is not asked for ever
             left = now
             for group in _alike(now):
-                _complete(group, files, chat, record, what, say)
-            now = _open(asked, files, good)
+                _complete(group, files, chat, record, what, say, odd)
+            now = _trial(canary, asked, replay or {}, files, chat, say) or _open(asked, files, good)
         if first and chat.meter.shown:
             say(f"asked {chat.name}: {chat.meter}")
         if now:
@@ -108,6 +117,20 @@ def unanswered(asked: Asked, replay: Mapping[str, Record] | None = None) -> int:
     """How many requests have no record yet, neither in `replay` nor in the journals."""
     files = _read(asked, replay)
     return sum(files[path].get(request.key) is None for path, requests in asked.items() for request in requests)
+
+
+def remarks(records: Iterable[Record]) -> Record:
+    """What a manifest says of how these were answered: {"answered_as": names, "cut_prompts": n, "thinking_tokens": n}.
+
+    Only what there is.
+    """
+    records = list(records)
+    found = {
+        "answered_as": sorted({r["answered_as"] for r in records if r.get("answered_as")}),
+        "cut_prompts": sum(bool(r.get("sent_tokens")) for r in records),
+        "thinking_tokens": sum(r.get("thinking_tokens", 0) + r.get("stage2_thinking_tokens", 0) for r in records),
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 class Nobody:
@@ -146,6 +169,28 @@ def _open(asked: Asked, files: Mapping[Path | None, Any], good: Callable[[Record
     return [(path, request) for (path, _), request in found.items()]
 
 
+def _trial(
+    canary: Canary | None, asked: Asked, replay: Mapping, files: Mapping, chat: Any, say: Callable | None = None
+) -> Open:
+    """What is asked before all else: none once a record is of use. NothingOfUse if enough were asked and none is.
+
+    Records that were known without asking say nothing of this model.
+    """
+    if canary is None:
+        return []
+    own = {r.key: (path, r) for path, requests in asked.items() for r in requests if r.key not in replay}
+    new = [(path, r) for path, r in own.values() if files[path].get(r.key) is None]
+    tried = [known for path, r in own.values() for a in (r, *r.again) if (known := files[path].get(a.key))]
+    if any(map(canary.of_use, tried)):
+        return []
+    asked_before = len(own) - len(new)
+    if tried and (asked_before >= canary.n or not new):
+        if say:
+            say(f"asked {chat.name}: {chat.meter}")
+        raise canary.stop(tried[-1], asked_before, chat.name)
+    return new[: canary.n - asked_before]
+
+
 def _next(request: Request, known: Any, good: Callable[[Record], bool]) -> Request | None:
     for n, attempt in enumerate((request, *request.again)):
         record = known.get(attempt.key)
@@ -173,21 +218,24 @@ def _last(request: Request, known: Any) -> Record:
 def _bill(requests: Sequence[Request], chat: Any) -> money.Bill:
     """What these requests cost: as a rule, and if every reply is as long as it may be and every attempt is needed."""
     price = money.need_price(chat.meter.price, chat.name)
+    wishes = getattr(chat, "wishes", None)
     calls = read = written = 0
     worst = 0.0
     for request in requests:
         text = chat.text(request.messages)
-        calls, read, written = calls + 1, read + money.tokens_in(text), written + request.typical
+        thought = TYPICAL_THOUGHT if wishes and wishes.reasons and request.thinking_tokens else 0
+        calls, read, written = calls + 1, read + money.tokens_in(text), written + request.typical + thought
         if request.then:
             reads = money.tokens_in(text + request.then) + request.typical
-            calls, read, written = calls + 1, read + reads, written + min(STAGE2_REPLY, request.then_tokens)
+            calls, read, written = calls + 1, read + reads, written + min(STAGE2_REPLY, request.then_tokens) + thought
         for attempt in (request, *request.again):
-            room = attempt.max_tokens + attempt.opening_tokens
+            thinks = attempt.thinking_tokens if wishes and wishes.thinks is not False else 0
+            room = attempt.max_tokens + attempt.opening_tokens + thinks
             calls_at_most = 1 + (OPENING_CALLS if attempt.opening_tokens else 0)
             worst += money.cost(price, money.tokens_bound([text]) * calls_at_most + room * (calls_at_most - 1), room)
             if attempt.then:
                 longest = money.tokens_bound([text + attempt.then]) + room
-                worst += money.cost(price, longest, attempt.then_tokens)
+                worst += money.cost(price, longest, attempt.then_tokens + thinks)
     usd = money.cost(price, read, written)
     return money.Bill(chat.name, calls, read, written, usd, worst, chat.meter.max_usd, price)
 
@@ -200,27 +248,59 @@ def _alike(requests: Open) -> list[Open]:
     groups: dict[tuple, Open] = {}
     for path, request in requests:
         continued = 0 if request.turn else request.then_tokens  # also of those that have no stage 2 to continue with
-        kind = (request.max_tokens, request.opening_tokens, request.temperature, continued, request.first is not None)
+        room = (request.max_tokens, request.opening_tokens, request.thinking_tokens, continued)
+        kind = (*room, request.temperature, request.first is not None)
         groups.setdefault(kind, []).append((path, request))
     return list(groups.values())
 
 
-def _complete(group: Open, files: Mapping, chat: Any, record: Callable, what: str, say: Callable) -> None:
-    """Journal the raw reply to each of these requests, as the replies come."""
+def _complete(
+    group: Open, files: Mapping, chat: Any, record: Callable, what: str, say: Callable, odd: set[str]
+) -> None:
+    """Journal the reply to each of these requests, as the replies come; its thinking stands beside it."""
     requests = [request for _, request in group]
     one = requests[0]
     options: dict[str, Any] = {"temperature": one.temperature} if one.temperature else {}
     if one.opening_tokens:
         options |= {"opening_tokens": one.opening_tokens}
-    if one.then_tokens and not one.turn:
-        options |= {"then": lambda i, reply: requests[i].then, "then_tokens": one.then_tokens}
+    if one.thinking_tokens and hasattr(chat, "wishes"):
+        options |= {"thinking_tokens": one.thinking_tokens}
+    if one.then_tokens and not one.turn:  # what ends inside its thinking has nothing to be continued
+
+        def then(i: int, reply: str) -> str | None:
+            return requests[i].then if thinking.split(reply).closed else None
+
+        options |= {"then": then, "then_tokens": one.then_tokens}
     if one.temperature:  # only later attempts have some
         say(f"asking {chat.name} again for {len(requests):,} out of form or cut off")
     replies = chat.complete([request.messages for request in requests], one.max_tokens, **options)
     what = "second turns" if one.first else what
     for i, reply in with_progress(replies, len(requests), what, say, chat.meter):
         path, request = group[i]
-        files[path].add(record(request, reply))
+        reply = thinking.apart(reply)
+        files[path].add(record(request, reply) | _beside(request, reply))
+        for line in set(_oddities(chat.name, reply)) - odd:
+            odd.add(line)
+            say(line)
+
+
+def _beside(request: Request, reply: Completion) -> Record:
+    """What every record keeps beside the reply, if there is any: thinking, and what is odd about the server."""
+    stage = "stage2_" if request.first else ""
+    thought = {f"{stage}thinking": reply.thinking, f"{stage}thinking_tokens": reply.thought}
+    found = thought | {"answered_as": reply.answered_as, "sent_tokens": reply.sent}
+    return {name: value for name, value in found.items() if value}
+
+
+def _oddities(name: str, reply: Completion) -> Iterator[str]:
+    """One line for each thing that makes these replies other ones than were asked for."""
+    if reply.answered_as:
+        yield f"note: asked for {name}, the server answers as {reply.answered_as}: every record says so"
+    if reply.sent:
+        yield (
+            "note: the server reads less than was sent, so it cuts the prompt (for Ollama, raise num_ctx); "
+            "the records say where"
+        )
 
 
 def with_progress(

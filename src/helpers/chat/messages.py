@@ -20,6 +20,10 @@ class Completion:
     tokens: int  # generated in the first stage
     continued: str = ""  # what followed the text that `then` added
     opening: int = 0  # of the generated tokens, those of the opening, where it had room of its own
+    thinking: str = ""  # what a reasoning model wrote before its reply; not a part of `text`
+    thought: int = 0  # of the generated tokens, those of the thinking, hidden or not
+    answered_as: str = ""  # the model that the server says it is, if that is not the one that was asked
+    sent: int = 0  # tokens that were sent, as we estimate, if the server says that it read far fewer
 
 
 def user(text: str) -> Messages:

@@ -1,7 +1,8 @@
 """A server on this machine that misbehaves on purpose: meet a 429 or a refusal for free, before you pay for one.
 
 It speaks enough of the OpenAI API for the `openai` client, and answers every request in a *mood*: the
-name of one thing that real servers do. Lesson 01 and the tests choose the moods.
+name of one thing that real servers do. Lesson 01 and the tests choose the moods. In the mood "as its family" it has the
+rules of the model that is asked for.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import http.server
 import json
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+THOUGHT = "The question asks for an expert. A: This question is a [] problem? No: first I choose a specific profession."
 ROLES = ("a practical teacher", "a patient librarian", "a field engineer", "a court interpreter", "a village doctor")
 Script = Callable[[str, int], str]  # (question, how often it was asked before) -> mood
 
@@ -27,12 +30,12 @@ def role_reply(question: str) -> str:
     )
 
 
-def completion(content: str | None, finish: str = "stop", refusal: str | None = None) -> dict[str, Any]:
-    """The JSON of a chat completion."""
-    message = {"role": "assistant", "content": content, "refusal": refusal}
+def completion(content: Any, finish: str = "stop", refusal: str | None = None, **fields: Any) -> dict[str, Any]:
+    """The JSON of a chat completion; `fields` of the message beside its content. The server adds the model's name."""
+    message = {"role": "assistant", "content": content, "refusal": refusal, **fields}
     usage = {"prompt_tokens": 300, "completion_tokens": 40, "total_tokens": 340}
     choices = [{"index": 0, "message": message, "finish_reason": finish}]
-    return {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": choices, "usage": usage}
+    return {"id": "x", "object": "chat.completion", "created": 0, "choices": choices, "usage": usage}
 
 
 def problem(message: str, code: str | None = None, param: str | None = None) -> dict[str, Any]:
@@ -60,8 +63,76 @@ MOODS: dict[str, Callable[[str], tuple[int, Any, dict[str, str]]]] = {  # questi
     "quota": lambda q: (429, problem("You exceeded your current quota", "insufficient_quota"), {"Retry-After": "1"}),
     "unknown model": lambda q: (404, problem("The model does not exist", "model_not_found"), {}),
     "bad request": lambda q: (400, problem("This request is wrong", "invalid_request_error"), {}),
+    # reasoning models, and servers that show their thinking
+    "thinks aloud": lambda q: (200, completion(f"<think>\n{THOUGHT}\n</think>\n\n{role_reply(q)}"), {}),
+    "opened by the template": lambda q: (200, completion(f"{THOUGHT}\n</think>\n\n{role_reply(q)}"), {}),
+    "channels": lambda q: (200, completion(_channels(THOUGHT, role_reply(q))), {}),
+    "thinks apart": lambda q: (200, completion(role_reply(q), reasoning_content=THOUGHT), {}),
+    "only thinks": lambda q: (200, completion("", reasoning=THOUGHT), {}),
+    "thinks too long": lambda q: (200, completion(f"<think>\n{THOUGHT} {role_reply(q)}", "length"), {}),
+    # the form, with something around it
+    "in a fence": lambda q: (200, completion(f"Sure! Here is the role:\n\n```text\n{role_reply(q)}\n```"), {}),
+    "in quotes": lambda q: (200, completion(f"“{role_reply(q)}”"), {}),
+    "in bold": lambda q: (200, completion(f"**A:** {role_reply(q)[3:]}\n\nLet me know if you need another!"), {}),
+    "in parts": lambda q: (
+        200,
+        completion([{"type": "text", "text": t} for t in re.split("(?<= )", role_reply(q))]),
+        {},
+    ),
+    # other habits
+    "no usage": lambda q: (200, completion(role_reply(q)) | {"usage": None}, {}),
+    "error with 200": lambda q: (200, problem("The model has no weights left", "bad_model"), {}),
+    "busy with 200": lambda q: (200, problem("Provider overloaded, try again"), {}),
+    "another model": lambda q: (200, completion(role_reply(q)) | {"model": "tiny-chat-1b"}, {}),
+    "cuts the prompt": lambda q: (200, completion(role_reply(q)) | {"usage": dict(_SMALL)}, {}),
 }
-SPECIAL = ("reset", "silence", "half")  # moods without an answer: connection cut, nothing said, half a body
+_SMALL = {"prompt_tokens": 64, "completion_tokens": 40, "total_tokens": 104}
+
+
+def _channels(thought: str, reply: str) -> str:
+    return (
+        f"<|channel|>analysis<|message|>{thought}<|end|><|start|>assistant<|channel|>final<|message|>{reply}<|return|>"
+    )
+
+
+# What OpenAI's model families accept, and how many tokens they think at an effort without telling what.
+FAMILIES = {
+    "gpt-4": {"efforts": (), "thinks": {}},
+    "o": {"efforts": ("low", "medium", "high"), "thinks": {"low": 250, "medium": 900}},
+    "gpt-5": {"efforts": ("minimal", "low", "medium", "high"), "thinks": {"minimal": 40, "low": 300, "medium": 1200}},
+    "gpt-5.": {"efforts": ("none", "low", "medium", "high"), "thinks": {"none": 0, "low": 300, "medium": 1200}},
+}
+
+
+def family_reply(body: Mapping[str, Any], question: str) -> tuple[int, Any, dict[str, str]]:
+    """Answer a request as the model that it names would: refused parameters, hidden thinking, the limit of tokens."""
+    model = body["model"].rsplit("/", 1)[-1]
+    family = FAMILIES[max((name for name in FAMILIES if model.startswith(name)), key=len, default="gpt-4")]
+    effort, efforts = body.get("reasoning_effort"), family["efforts"]
+    if effort and not efforts:
+        return 400, problem("Unrecognized request argument supplied: reasoning_effort"), {}
+    if efforts and "max_tokens" in body:
+        said = "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+        return 400, problem(f"Unsupported parameter: {said}", "unsupported_parameter", "max_tokens"), {}
+    if efforts and body.get("temperature", 1) != 1:
+        said = "'temperature' does not support 0 with this model. Only the default (1) value is supported."
+        return 400, problem(f"Unsupported value: {said}", "unsupported_value", "temperature"), {}
+    if effort and effort not in efforts:
+        said = f"'reasoning_effort' does not support '{effort}' with this model. Supported values are: "
+        said += ", ".join(f"'{e}'" for e in efforts)
+        return 400, problem(f"Unsupported value: {said}", "unsupported_value", "reasoning_effort"), {}
+    limit = body.get("max_completion_tokens") or body["max_tokens"]
+    thought = family["thinks"].get(effort or "medium", 0)
+    cut = thought + 40 > limit
+    answer = completion("" if cut else role_reply(question), "length" if cut else "stop")
+    written = limit if cut else thought + 40
+    details = {"reasoning_tokens": min(thought, limit)}
+    answer["usage"] |= {"completion_tokens": written, "completion_tokens_details": details}
+    return 200, answer, {}
+
+
+# Moods without an answer (connection cut, nothing said, half a body), and the one that looks at the whole request.
+SPECIAL = ("reset", "silence", "half", "as its family")
 
 
 class PracticeServer:
@@ -142,7 +213,12 @@ class PracticeServer:
             self._ending.wait(self.patience)
             handler.close_connection = True
             return
-        status, answer, headers = MOODS["fine" if mood == "half" else mood](question)
+        if mood == "as its family":
+            status, answer, headers = family_reply(body, question)
+        else:
+            status, answer, headers = MOODS["fine" if mood == "half" else mood](question)
+        if isinstance(answer, dict) and "choices" in answer:
+            answer = {"model": body["model"]} | answer
         data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
         if mood == "half":
             data = data[: len(data) // 2]

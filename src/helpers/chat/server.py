@@ -20,10 +20,12 @@ from typing import Any
 
 from .. import models, strategies
 from ..errors import UserError
-from . import money, retry
+from . import money, retry, thinking
 from .asking import OPENING_CALLS
 from .local import LINE_END, NEW_TURN
 from .messages import Completion, Continue, Messages, frame, user
+from .replies import ServersError, answered_as, cut_prompt, opened_by_template, read_reply
+from .wishes import Wishes
 
 LONGEST_WAIT = 600.0  # seconds; if a server asks for more, the user gets a message instead
 
@@ -58,7 +60,7 @@ class EndpointChat:
         self.base_url = base_url or os.environ.get("OPENAI_BASE_URL")
         self.meter = money.Meter(money.price_of(model, self.base_url, price), max_usd)
         self.pause = retry.Pause()
-        self._limit_name, self._unsupported = "max_tokens", set()  # newer OpenAI models want other names
+        self.wishes = Wishes(model, chats=prompt == "chat")
         self._answered = False
 
     def text(self, messages: Messages) -> str:
@@ -90,8 +92,12 @@ class EndpointChat:
         then_tokens: int = 0,
         temperature: float = 0.0,
         opening_tokens: int = 0,
+        thinking_tokens: int = 0,
     ) -> Iterator[tuple[int, Completion]]:
-        """As `LocalChat.complete`; how many tokens an opening took is estimated from its share of the text. And with prompt "chat" a server cannot go on in its own turn: `then` is a new user turn.
+        """As `LocalChat.complete`; how many tokens an opening took is estimated from its share of the text.
+
+        A server that is asked with prompt "chat" cannot continue its own turn: `then` is a new user turn. A model that
+        thinks may have up to `thinking_tokens` for that; the answer has the room of an answer without.
 
         When something ends the work early (a refused key, the cap, Ctrl-C), answers that are already under way
         are still waited for and yielded, because they are paid for; then the reason is raised.
@@ -103,7 +109,8 @@ class EndpointChat:
         def work(i: int) -> None:
             try:
                 ask = self._framed if self.prompt == "frame" else self._chatted
-                asking = (max_tokens, temperature, stop), (then_tokens, temperature, stop), opening_tokens
+                room = (thinking_tokens, temperature, stop)
+                asking = (max_tokens, *room), (then_tokens, *room), opening_tokens
                 go_on = (lambda text: then(i, text)) if then else (lambda text: None)
                 finished.put((i, ask(conversations[i], go_on, *asking), None))
             except BaseException as error:
@@ -141,12 +148,14 @@ class EndpointChat:
     ) -> Completion:
         """Both stages as turns of a chat. It cannot continue a reply: one that has more than its room is cut."""
         max_tokens, *rest = stage1
-        first = _cut(self._ask(messages, max_tokens + opening_tokens, *rest), max_tokens, opening_tokens)
-        if first.finish == "too long" or (more := go_on(first.text)) is None:
+        first = _cut(self._ask(messages, max_tokens + opening_tokens, *rest), max_tokens, opening_tokens, rest[0])
+        only_thought = first.thinking and not first.text
+        if first.finish == "too long" or only_thought or (more := go_on(first.text)) is None:
             return first
         turns = [*messages, {"role": "assistant", "content": first.text}, *user(more.strip())]
         second = self._ask(turns, *stage2)
-        return replace(first, continued=second.text, finish=_of_both(first, second))
+        thought = "\n".join(filter(None, (first.thinking, second.thinking)))
+        return replace(first, continued=second.text, finish=_of_both(first, second), thinking=thought)
 
     def _framed(
         self, messages: Messages, go_on: Callable[[str], str | None], stage1: tuple, stage2: tuple, opening_tokens: int
@@ -167,33 +176,34 @@ class EndpointChat:
             first = replace(first, text=text, tokens=tokens, finish=more.finish)
         if cut := NEW_TURN.search(first.text):
             first = replace(first, text=first.text[: cut.start("cut")], finish="stop")
-        reply = replace(first, text=first.text.strip())
+        reply = thinking.apart(replace(first, text=first.text.strip()))
         if first.finish == "too long" or (more := go_on(first.text)) is None:
             return reply
         second = self._ask(prompt + first.text + more, *stage2)
         cut = LINE_END.search(second.text)
         continued = second.text[: cut.start("cut")] if cut else second.text
-        return replace(reply, continued=continued, finish=_of_both(first, second))
+        return replace(reply, continued=continued, finish=_of_both(reply, second))
 
     def _ask(
         self,
         asked: Messages | str,
         max_tokens: int,
+        thinking_tokens: int,
         temperature: float,
         stop: threading.Event,
         until: str | None = None,
     ) -> Completion:
         """One answer, paid for at most once: reserve its price, send, and ask again while that may help."""
         size = money.tokens_bound([asked] if isinstance(asked, str) else [m["content"] for m in asked])
+        room, refused = self.wishes.room(thinking_tokens), False
         for tries in range(1, self.TRIES + 1):
             stop.wait(self.pause.seconds_left())
-            reserved = self.meter.reserve(size, max_tokens)
+            reserved = self.meter.reserve(size, max_tokens + room)
             usage, unknown = (0, 0), False
             try:
                 if stop.is_set():
                     raise _Stopped
-                sent = self.parameters(max_tokens, temperature)
-                found = self._send(asked, sent, until)
+                found = self._send(asked, self.wishes.parameters(max_tokens + room, temperature), until)
                 if isinstance(found, Completion):
                     usage = (found.prompt_tokens, found.tokens)
                     unknown = usage == (0, 0)
@@ -202,7 +212,13 @@ class EndpointChat:
             finally:
                 self.meter.settle(reserved, *usage, unknown=unknown)
             if isinstance(found, Completion):
+                if refused:
+                    self.wishes.most = room  # it fits beside a prompt, and more of it did not
+                self.wishes.heard(found)
                 return found
+            if found and room and (found.too_much or (found.slow and self.wishes.thinks is None)):
+                room, refused = room // 4 if room > 256 else 0, found.too_much
+                continue
             if found and found.instead:
                 return found.instead
             if found:
@@ -219,16 +235,22 @@ class EndpointChat:
                 reply = self.client.completions.create(model=self.model, prompt=asked, **sent, **more)
             else:
                 reply = self.client.chat.completions.create(model=self.model, messages=asked, **sent)
-            completion = read_reply(reply)
+            self.wishes.opened |= opened_by_template(reply)
+            completion = read_reply(reply, self.wishes.opened)
             self._answered = True
-            return completion
+            said = answered_as(self.model, getattr(reply, "model", None))
+            return replace(completion, answered_as=said, sent=cut_prompt(asked, completion.prompt_tokens))
+        except ServersError as error:  # with status 200
+            return _Trouble(error.status, error.code, str(error), unknown=True)
         except openai.APIStatusError as error:
             status, code, message = error.status_code, error.code or error.type, error.message
             if code == "content_filter":  # some servers filter the question, with a 400
                 return _Trouble(status, code, message, instead=Completion("", "content_filter", 0, 0))
             if status == 400 and _TOO_LONG.search(f"{code} {message}"):
-                return _Trouble(status, code, message, instead=Completion("", "too long", 0, 0))
-            if status == 400 and self.adapt(error, sent):
+                return _Trouble(status, code, message, instead=Completion("", "too long", 0, 0), too_much=True)
+            if status == 400 and _LIMIT_TOO_LARGE.search(message):
+                return _Trouble(status, code, message, too_much=True)
+            if status in (400, 422) and self.wishes.adapt(f"{error.code} {error.param} {error.message}", sent):
                 return None
             if status == 404 and isinstance(asked, str):
                 raise UserError(
@@ -237,7 +259,8 @@ class EndpointChat:
             return _Trouble(status, code, message, _retry_after(error.response))
         except openai.APIConnectionError as error:
             sent_already = "Connect" not in type(error.__cause__).__name__  # and may be billed
-            return _Trouble(None, None, str(error), unknown=sent_already)
+            slow = isinstance(error, openai.APITimeoutError)
+            return _Trouble(None, None, str(error), unknown=sent_already, slow=slow)
         except (ValueError, AttributeError, TypeError):  # an answer that is no JSON, half of one, or no completion
             return _Trouble(None, None, "not JSON", unknown=True)
 
@@ -256,24 +279,6 @@ class EndpointChat:
             self.pause.hold(pause)
         else:
             stop.wait(pause)
-
-    def parameters(self, max_tokens: int, temperature: float) -> dict[str, Any]:
-        """The parameters of a request, under the names that this model wants."""
-        every = {self._limit_name: max_tokens, "temperature": temperature}
-        return {name: value for name, value in every.items() if name not in self._unsupported}
-
-    def adapt(self, error: Any, sent: dict[str, Any]) -> bool:
-        """Whether a 400 said that this model wants another parameter; the next request has it then."""
-        said = f"{error.code} {error.param} {error.message}"
-        if "unsupported" not in said.lower():
-            return False
-        if "max_tokens" in said and "max_tokens" in sent:
-            self._limit_name = "max_completion_tokens"
-            return True
-        if "temperature" in said and "temperature" in sent:
-            self._unsupported.add("temperature")
-            return True
-        return False
 
 
 @contextmanager
@@ -298,17 +303,18 @@ def _first_interrupt(call: Callable[[], None]) -> Iterator[None]:
 def _opening(reply: Completion) -> int:
     """Tokens of a reply's opening, by its share of the characters."""
     opening = strategies.opening(reply.text)
-    return round(reply.tokens * len(opening) / len(reply.text.strip())) if opening else 0
+    return round((reply.tokens - reply.thought) * len(opening) / len(reply.text.strip())) if opening else 0
 
 
-def _cut(reply: Completion, max_tokens: int, opening_tokens: int) -> Completion:
-    """A reply without what goes beyond the room of an answer, where the server counts tokens."""
+def _cut(reply: Completion, max_tokens: int, opening_tokens: int, thinking_tokens: int) -> Completion:
+    """A reply without what goes beyond the room of an answer, where it had more: for an opening, or to think."""
     opening = min(opening_tokens, _opening(reply))
     room = max_tokens + opening
-    if not opening_tokens or reply.tokens <= room:
+    written = min(reply.tokens - reply.thought, money.tokens_in(reply.text, 3.0))  # a server may not report thinking
+    if not (opening_tokens or thinking_tokens) or written <= room:
         return replace(reply, opening=opening)
-    text = reply.text[: len(reply.text) * room // reply.tokens]
-    return replace(reply, text=text.rstrip(), tokens=room, finish="length", opening=opening)
+    text = reply.text[: len(reply.text) * room // written]
+    return replace(reply, text=text.rstrip(), tokens=room + reply.thought, finish="length", opening=opening)
 
 
 def _of_both(first: Completion, second: Completion) -> str:
@@ -321,6 +327,9 @@ _TOO_LONG = re.compile(  # OpenAI's code; vLLM's two messages; llama.cpp's type
 )
 
 
+_LIMIT_TOO_LARGE = re.compile(r"max_(?:completion_)?tokens.*(?:too large|at most|less than|maximum)", re.DOTALL)
+
+
 @dataclass(frozen=True)
 class _Trouble:
     """A request without an answer."""
@@ -331,32 +340,12 @@ class _Trouble:
     wait: float | None = None  # seconds, where the server named them
     unknown: bool = False  # whether it may have been billed all the same
     instead: Completion | None = None  # what is kept of a question that the server refused to read
+    too_much: bool = False  # whether less room for the reply might be accepted
+    slow: bool = False  # whether it was silent for too long: it may write all that it has room for
 
 
 class _Stopped(Exception):
     """This answer was not begun, because the work ended early."""
-
-
-def read_reply(reply: Any) -> Completion:
-    """A server's chat completion (the `openai` client's object) as a Completion; ValueError where it is none.
-
-    A refusal comes in a field of its own with null content, a filtered answer only as a finish reason, and an
-    answer without choices as finish "empty".
-    """
-    usage = getattr(reply, "usage", None)
-    counts = (usage.prompt_tokens or 0, usage.completion_tokens or 0) if usage else (0, 0)
-    if not hasattr(reply, "choices") or getattr(reply, "error", None):  # some servers send errors with status 200
-        raise ValueError("not a chat completion")
-    if not reply.choices:
-        return Completion("", "empty", *counts)
-    choice = reply.choices[0]
-    if isinstance(getattr(choice, "text", None), str):  # of /v1/completions: as it came, to be gone on from
-        return Completion(choice.text, choice.finish_reason or "stop", *counts)
-    if choice.message is None:
-        return Completion("", "empty", *counts)
-    text = choice.message.content or getattr(choice.message, "refusal", None) or ""
-    finish = "refusal" if not choice.message.content and text else (choice.finish_reason or "stop")
-    return Completion(text.strip(), finish, *counts)
 
 
 def _retry_after(response: Any) -> float | None:

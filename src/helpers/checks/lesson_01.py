@@ -34,11 +34,6 @@ _REFUSED = (
         "the unfilled form: square brackets may not be part of a description (a role prompt is put into brackets later)",
     ),
     (_FORM.replace("A: ", "A: [").replace("sketches.", "sketches.]"), "a reply inside brackets"),
-    (f"Sure, here it is! {_FORM}", "a reply with a greeting: match from the very beginning (re.fullmatch)"),
-    (
-        f"{_FORM} The answer is a convex one.",
-        "a reply that goes on behind the form: its second sentence would end up in the role",
-    ),
     (_FORM.split(" To better")[0], "a reply without a role: both halves are needed"),
     (
         _FORM.replace("To better solve it, I will act as", "I'd pick"),
@@ -53,7 +48,7 @@ _REFUSED = (
 
 @check
 def parser(my_parse: Callable[[str], tuple[str, str] | None]) -> str:
-    """Compare with `roles.parse_annotation`: six replies in form, nine out of form."""
+    """Compare with `roles.parse_annotation`: six replies in form, seven out of form."""
     if my_parse(_FORM) is ...:
         raise NotImplementedError
     for text, what in _ACCEPTED:
@@ -88,6 +83,8 @@ def parser(my_parse: Callable[[str], tuple[str, str] | None]) -> str:
         )
     for text, what in _REFUSED:
         expect(my_parse(text) is None, f"You accept {what}. The reply was {text[:70]!r}")
+    _, role = my_parse(f"{_FORM} The answer is a convex one.") or ("", "")
+    expect("answer" not in role, f"The sentence after the form ends up in your role: {role!r}")
     return f"{len(_ACCEPTED)} replies taken apart, {len(_REFUSED)} refused, just as roles.parse_annotation does"
 
 

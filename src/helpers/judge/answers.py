@@ -47,7 +47,7 @@ def answer(
     ]
 
     def record(request: Request, reply: Completion) -> dict[str, Any]:
-        tokens = reply.tokens - reply.opening  # of the answer
+        tokens = reply.tokens - reply.opening - reply.thought  # of the answer
         return {"key": request.key, **request.kept, "text": reply.text, "finish": reply.finish, "tokens": tokens}
 
     records = ask({path: requests}, chat, record=record, what=f"open questions by {path.parent.name}", say=say)

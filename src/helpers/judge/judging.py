@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from .. import chat as chat_
-from ..chat import Request, journal, money, user
+from ..chat import ROOM_TO_THINK, Request, journal, money, spoken, user
 from ..errors import UserError
 from .answers import PACKAGED, load_answers
 from .pairs import Pair, games, pairs
@@ -92,7 +92,8 @@ def judge(
     """Ask for every verdict that out/judgements.jsonl does not hold yet; also writes out/judgements.csv.
 
     Without `chat` the packaged verdicts are replayed; what they do not hold is "not judged". `approve` is shown
-    the bill before the first call and raises to stop there.
+    the bill before the first call and raises to stop there. A judge that says nothing is not asked on; one whose
+    verdicts cannot be read is: that is a finding, and it is counted.
     """
     name = chat.name if chat else PACKAGED_JUDGE
     asked, replay = _games(both, names, out, name), {}
@@ -100,7 +101,7 @@ def judge(
         replay = {record["key"]: record for record in journal.read(PACKAGED / "verdicts.jsonl")}
         known, chat = replay | read(out), chat_.Nobody(name, "there is no judge to ask")
         asked = {path: [request for request in requests if request.key in known] for path, requests in asked.items()}
-    found = chat_.ask(asked, chat, replay=replay, approve=approve, what="verdicts", say=say)
+    found = chat_.ask(asked, chat, replay=replay, canary=spoken(), approve=approve, what="verdicts", say=say)
     result = compare(both, names, name, found)
     result.table.to_csv(out / "judgements.csv", index=False, lineterminator="\n")
     return result
@@ -117,7 +118,8 @@ def _games(both: Sequence[Pair], names: tuple[str, str], out: Path, judge: str) 
     for pair in both:
         for order, key in keys(judge, pair).items():
             kept = {"judge": judge, "id": pair.id, "shown": list(names if order == "ab" else names[::-1])}
-            asked.append(Request(key, user(games(pair)[order]), PARAMS["max_tokens"], TYPICAL_REPLY, kept))
+            room = {"max_tokens": PARAMS["max_tokens"], "thinking_tokens": ROOM_TO_THINK}
+            asked.append(Request(key, user(games(pair)[order]), typical=TYPICAL_REPLY, kept=kept, **room))
     return {out / "judgements.jsonl": asked}
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import roles
+from ..chat import thinking
 from ..errors import UserError
 
 # Zhou et al. 2023 (LIMA), the comparison prompt of its human and GPT-4 evaluation.
@@ -61,8 +62,9 @@ def pairs(a: Iterable[Mapping[str, Any]], b: Iterable[Mapping[str, Any]]) -> lis
         raise UserError("the two arms have no question in common: answer the same questions with both")
     found = []
     for one, other in both:
-        shown = [hide(one["text"]), hide(other["text"])]
-        repeated = tuple(text != roles.strip(row["text"])[1] for text, row in zip(shown, (one, other)))
+        replies = [thinking.split(row["text"]).answer for row in (one, other)]  # thinking is not shown to a judge
+        shown = [hide(reply) for reply in replies]
+        repeated = tuple(text != roles.strip(reply)[1] for text, reply in zip(shown, replies))
         found.append(Pair(one["id"], one["question"].strip(), *shown, repeated))
     return found
 

@@ -19,7 +19,7 @@ from typing import Any
 from .. import benchmarks
 from .. import chat as chat_
 from ..benchmarks import sandbox
-from ..chat import Completion, Request, journal, money, user
+from ..chat import ROOM_TO_THINK, Completion, Request, journal, money, spoken, user
 from ..chat.asking import NO_SECOND_TURN
 from ..data import source_for
 from ..errors import UserError
@@ -97,6 +97,7 @@ def requests(profile: Profile, chat: Any, rows: dict[str, list[dict[str, Any]]])
                 typical=min(TYPICAL_REPLY, profile.stage1_tokens),
                 kept={"question_id": row["question_id"], "prompt": chat.text(user(text))},
                 opening_tokens=profile.opening_tokens,
+                thinking_tokens=ROOM_TO_THINK,
                 then=trigger,
                 then_tokens=room if trigger or not turn else 0,
                 turn=bool(trigger) and turn,
@@ -133,7 +134,9 @@ def answer(
             _note_model(folder, chat.name)
         return _record(request, reply)
 
-    found = chat_.ask(_by_file(folder, every), chat, record=record, approve=approve, say=say)
+    found = chat_.ask(_by_file(folder, every), chat, record=record, canary=spoken(), approve=approve, say=say)
+    if folder and (odd := chat_.remarks(found.values())):
+        _note_model(folder, chat.name, odd)
     return {name: [found[request.key] for request in asked] for name, asked in every.items()}
 
 
@@ -150,7 +153,7 @@ def _record(request: Request, reply: Completion) -> dict[str, Any]:
     tokens = [reply.prompt_tokens, reply.tokens]
     record = {"key": request.key, **request.kept, "stage1": reply.text, "finish": reply.finish, "tokens": tokens}
     record |= {"opening": reply.opening} if request.opening_tokens else {}
-    if request.turn and reply.finish not in NO_SECOND_TURN:
+    if request.turn and reply.finish not in NO_SECOND_TURN and (reply.text or not reply.thinking):
         return record
     return record | {"stage2": reply.continued if request.then else None}
 
@@ -165,11 +168,12 @@ def _same_model(folder: Path, name: str) -> None:
         )
 
 
-def _note_model(folder: Path, name: str) -> None:
-    if (folder / "model.json").is_file():
+def _note_model(folder: Path, name: str, odd: dict[str, Any] | None = None) -> None:
+    """Write down whose answers a folder holds, and what was odd about the server."""
+    if (folder / "model.json").is_file() and not odd:
         return
     temporary = folder / "model.json.tmp"
-    temporary.write_text(json.dumps({"model": name}) + "\n")
+    temporary.write_text(json.dumps({"model": name} | (odd or {})) + "\n")
     temporary.replace(folder / "model.json")
 
 
