@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -13,6 +14,7 @@ import training
 from helpers import finetune
 from helpers.data import write_jsonl
 from helpers.finetune.encode import IGNORED
+from helpers.report import plots, show
 from helpers.run import Run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -93,6 +95,13 @@ def test_a_model_that_nobody_watched_shows_before_and_after(run):
     assert list(ends.token) == list(found.token) and ends.nats.to_numpy() == pytest.approx(found.nats, abs=1e-3)
 
 
+def test_a_training_that_is_watched_prints_no_progress_bars(run, capsys):
+    run.profile = replace(run.profile, checkpoint_steps=2)  # a checkpoint shows one, if anything has let it
+    capsys.readouterr()
+    run.tuned("role", say=QUIET)
+    assert capsys.readouterr().err == ""
+
+
 def test_a_training_that_is_killed_and_started_again_keeps_what_was_seen_before(run):
     run.profile = replace(run.profile, checkpoint_steps=2)
     whole = run.learned("role", say=QUIET)
@@ -101,3 +110,40 @@ def test_a_training_that_is_killed_and_started_again_keeps_what_was_seen_before(
     with pytest.raises(training.Stopped):
         run.tuned("role", say=training.stop_after(5))
     pd.testing.assert_frame_equal(run.learned("role", say=QUIET), whole)
+
+
+# --- what a lesson shows of it ------------------------------------------------------------------------
+
+
+def test_every_token_carries_its_loss_as_a_number_and_not_only_as_a_colour():
+    tokenizer = tiny.tokenizer()
+    ids = tokenizer("a <b").input_ids
+    page = show.losses(tokenizer, ids, {"before": [4.2, 0.1, 2.0, 0.7], "after": [0.04, 0.1, 0.2, 0.3]}).data
+    found = re.findall(r"<ruby style=\"background:(#\w+);[^>]*>([^<]+)<rt[^>]*>([\d.]+)</rt>", page)
+    assert [(text, loss) for _, text, loss in found[:4]] == [
+        ("a", "4.2"),
+        ("&nbsp;", "0.1"),
+        ("&lt;", "2.0"),
+        ("b", "0.7"),
+    ]
+    shades = [shade for shade, _, _ in found]
+    assert len(set(shades[:4])) == 3 and shades[0] != shades[4] and set(shades[4:]) == {show.LOSSES[0][1]}
+    assert "<b>before</b>, mean 1.75 nats" in page and len(found) == 8
+
+
+def test_the_picture_holds_the_mean_of_each_part_at_the_steps_where_it_was_seen():
+    def seen(step, part, *nats):
+        return [{"step": step, "dialogue": "a", "part": part, "token": 1, "nats": x, "likeliest": True} for x in nats]
+
+    role = seen(0, "opening", 4, 6) + seen(0, "answer", 3, 3) + seen(9, "opening", 1, 2) + seen(9, "answer", 2, 3)
+    learned = {"lima": pd.DataFrame(seen(0, "answer", 3) + seen(9, "answer", 2)), "role": pd.DataFrame(role)}
+    figure = plots.learning(learned, {"lima": [3.0] * 9, "role": [2.0] * 9})
+    drawn = {line.get_label(): line for line in figure.axes[1].lines}
+    assert list(drawn["held out: role prompt"].get_ydata()) == [5, 1.5]
+    assert list(drawn["held out: answer"].get_xdata()) == [0, 9] and list(drawn["held out: answer"].get_ydata()) == [
+        3,
+        2.5,
+    ]
+    assert "held out: role prompt" not in {line.get_label() for line in figure.axes[0].lines}
+    lines = [line for line in figure.axes[1].lines if line.get_label().startswith("held out")]
+    assert len({line.get_marker() for line in lines}) == 2, "the parts differ without colour, too"

@@ -126,8 +126,7 @@ def annotate(
         raise UserError("--annotator server needs --model, the annotator's name")
     packaged = annotator == "packaged"
     dialogues = lima.dialogues(source_for("hub") if data == "lima" else data)
-    paid = {"price": _price(price), "max_usd": max_cost}
-    chat = EndpointChat(model, base_url, concurrency, timeout, **paid) if model else None
+    chat = EndpointChat(model, base_url, concurrency, timeout, price=_price(price), max_usd=max_cost) if model else None
     if dry_run:
         print(annotate_.plan(dialogues, out, chat, packaged=packaged))
         return

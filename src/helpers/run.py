@@ -84,7 +84,8 @@ class Run:
 
         A model that nobody watched (of `python -m helpers finetune`) is looked at now, and so is its base.
         """
-        manifest = self.tuned(arm, seed, say)
+        trained = (self.model_folder(arm, seed) / "manifest.json").is_file()
+        manifest = self.tuned(arm, seed, (lambda *_: None) if trained else say)
         if (kept := finetune.watched(self.model_folder(arm, seed))) is not None:
             return kept
         say(f"{arm}: nobody watched its training, so only before and after can be seen")
