@@ -65,9 +65,9 @@ class Run:
         return finetune.finetune(self.profile, arm, rows, self.model_folder(arm, seed), seed, say, watch=watch)
 
     def held_out(self, seed: int = 0, say=print) -> list[dict[str, Any]]:
-        """A dozen short packaged dialogues that neither arm is trained on. A run on LIMA is not trained on any of them.
+        """A few short packaged dialogues that neither arm is trained on. A run on LIMA is not trained on any of them.
 
-        If this run trains on all of them, it says so and returns a dozen all the same.
+        If this run trains on all of them, it says so and returns some all the same.
         """
         if self.profile.source != "packaged":
             with tempfile.TemporaryDirectory() as folder:  # the run's own lima_role.jsonl holds LIMA
