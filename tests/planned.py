@@ -63,7 +63,7 @@ def main(folder: Path, precision: str, way: str) -> None:
     peaks: list[float] = []
     held = held_gib()
     peak_since_last()
-    watch = lambda *_: peaks.append(peak_since_last() - held)  # noqa: E731
+    watch = lambda step, *_: step and peaks.append(peak_since_last() - held)  # noqa: E731
     manifest = training.tune(profile, folder / "out", rows(tiny.tokenizer()), "lima", watch=watch)
     told = {key: manifest[key] for key in ("planned_memory_gib", "checkpointed", "steps")}
     print(json.dumps(told | {"peaks": peaks, "held": held}))

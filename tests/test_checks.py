@@ -70,7 +70,9 @@ told(
     (mask(ignored, plain), "forget the end token"),
     (lambda pieces, eos: np.array(mask(ignored, plain)(pieces, eos)), "forget the end token"),
     (mask(ignored, lambda ids, eos: [*ids, -100]), "you label it -100"),
-    (mask(lambda ids, eos: [*ignored(ids), eos], ended), "behind the user's turn too"),
+    (mask(lambda ids, eos: [*ignored(ids), eos], ended), "after the user's turn too"),
+    (mask(ignored, lambda ids, eos: [*[-100 if x == eos else x for x in ids], eos]), "same id as `eos_id`"),
+    (mask(lambda ids, eos: [x if x == eos else -100 for x in ids], ended), "same id as `eos_id`"),
     (lambda pieces, eos: [*mask(ignored, plain)(pieces, eos), eos], "once, at the end of the dialogue"),
     (only_answer(0), "loses the second turn"),
     (lambda pieces, eos: masked(pieces[:3], eos), "loses the second turn"),
@@ -776,6 +778,26 @@ def test_numpys_numbers_and_arrays_are_answers_too(check, right):
 @pytest.mark.parametrize("check", [check for check, right in RIGHT if callable(right)])
 def test_a_stub_waits(check, stub):
     assert check(stub).status == "not solved yet"
+
+
+@pytest.mark.parametrize("check, right", [(check, right) for check, right in RIGHT if callable(right)])
+def test_a_function_that_prints_its_answer_is_told_to_return_it(check, right):
+    verdict = check(lambda *args: print(right(*args)))
+    assert verdict.status == "not quite" and "returned None" in verdict.message, verdict
+
+
+def test_a_function_that_forgets_to_return_is_told_so_and_one_with_a_docstring_only_waits():
+    def forgets(layers, last=0.25):
+        [last * i / (layers - 1) for i in range(layers)]
+
+    def says(layers, last=0.25):
+        """The ramp."""
+
+    def passes(layers, last=0.25):
+        pass
+
+    assert "returned None" in lesson_02.ramp(forgets).message
+    assert lesson_02.ramp(says).status == lesson_02.ramp(passes).status == "not solved yet"
 
 
 def test_a_stub_that_is_no_function_waits():

@@ -260,7 +260,13 @@ def test_lesson_02_leaves_out_its_4_bit_part_where_bitsandbytes_is_missing(monke
     cells = json.loads((ROOT / "notebooks" / "02_finetune_with_trl.ipynb").read_text(encoding="utf-8"))["cells"]
     code = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
     first = next(i for i, source in enumerate(code) if '"quantized": True' in source)
-    space = {"chats": {}, "rows": [], "questions": ["?"] * 4, "room": 8, "replies": {"role": ["[x] y"] * 4}}
+    space = {
+        "chat_of": types.SimpleNamespace(cache_clear=lambda: None),
+        "rows": [],
+        "questions": ["?"] * 4,
+        "room": 8,
+        "replies": {"role": ["[x] y"] * 4},
+    }
     exec(code[0], space)
     space["run"] = Run(profiles.get("cpu"), tmp_path)
     space["manifests"] = {"role": {"steps": 4, "tokens_per_second": 90.0}}

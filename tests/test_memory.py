@@ -351,6 +351,11 @@ def test_the_plan_of_adapters_is_what_the_tensors_take(base, tmp_path, monkeypat
     assert manifest["planned_memory_gib"] == round(plan.total, 2)
 
 
+def test_the_plan_of_weights_packed_in_4_bits_says_so(mistral):
+    assert str(memory.plan(profiles.get("qlora"), mistral)).startswith("memory plan, 4-bit weights: weights ")
+    assert str(memory.plan(profiles.get("a100"), mistral)).startswith("memory plan, fp32: ")
+
+
 # --- in a run --------------------------------------------------------------------------------------------------
 
 

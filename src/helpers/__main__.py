@@ -73,18 +73,18 @@ def run_(
     from .report.lessons import choose, run_lessons
     from .run import open_run
 
-    if unsandboxed:
-        _tell_unsandboxed()
+    _tell_unsandboxed(unsandboxed)
     notebooks = choose(lessons)  # a wrong number is found before a folder is made
     models.need_device(profiles.get(profile))
     report = run_lessons(open_run(profile, out), notebooks)
     print(f"open {seen_from(report)} in a browser")
 
 
-def _tell_unsandboxed() -> None:
+def _tell_unsandboxed(unsandboxed: bool) -> None:
     from .benchmarks import sandbox
 
-    print(sandbox.allow_unsandboxed(), file=sys.stderr)
+    if unsandboxed:
+        print(sandbox.allow_unsandboxed(), file=sys.stderr)
 
 
 @app.command()
@@ -129,8 +129,7 @@ def annotate(
         raise UserError("--annotator server needs --model, the annotator's name")
     packaged = annotator == "packaged"
     dialogues = lima.dialogues(source_for("hub") if data == "lima" else data, skip_bad)
-    limits = {"price": _price(price), "max_usd": max_cost}
-    chat = EndpointChat(model, base_url, concurrency, timeout, **limits) if model else None
+    chat = EndpointChat(model, base_url, concurrency, timeout, price=_price(price), max_usd=max_cost) if model else None
     if dry_run:
         print(annotate_.plan(dialogues, out, chat, packaged=packaged))
         return
@@ -230,10 +229,8 @@ def finetune(
     settings = profiles.get(profile, **({"model": model} if model else {}))
     models.need_device(settings)
     source_for(settings.source)
-    if arm not in (*finetune_.ARMS, *finetune_.STRATEGIES):
-        raise UserError(
-            f"unknown arm {arm!r}: choose {', '.join(dict.fromkeys((*finetune_.ARMS, *finetune_.STRATEGIES)))}"
-        )
+    if arm not in (known := dict.fromkeys((*finetune_.ARMS, *finetune_.STRATEGIES))):
+        raise UserError(f"unknown arm {arm!r}: choose {', '.join(known)}")
     own = out.parent / "lima_role.jsonl"
     if rows or own.is_file():
         data = lima.load_rows(rows or own)
@@ -292,9 +289,7 @@ def score(
     from . import score as score_
     from .benchmarks import sandbox
 
-    if unsandboxed:
-        _tell_unsandboxed()
-
+    _tell_unsandboxed(unsandboxed)
     names = list(benchmarks_.BENCHMARKS) if benchmarks == "all" else [b.strip() for b in benchmarks.split(",")]
     settings = profiles.get(profile, **({"stage2": stage2} if stage2 else {}))
     for name in names:
@@ -312,9 +307,8 @@ def score(
         raise sandbox.SandboxMissing  # asked for by name, it is refused rather than left out
     rows = score_.questions(settings, names, limit)  # bad data is told before a model is loaded
     if base_url:
-        limits = {"max_usd": max_cost, "price": _price(price)}
         options = {"base_url": base_url, "prompt": prompt, "concurrency": concurrency, "timeout": timeout}
-        chat = score_.endpoint_chat(model, **options, **limits)
+        chat = score_.endpoint_chat(model, **options, price=_price(price), max_usd=max_cost)
         bill = score_.plan(settings, chat, rows, folder)
         if dry_run:
             print(bill)
@@ -360,8 +354,7 @@ def judge(
     if base_url is None and (Path(model).is_dir() or model == settings.model):
         chat = score.local_chat(settings, model)
     else:
-        limits = {"max_usd": max_cost, "price": _price(price)}
-        chat = EndpointChat(model, base_url, concurrency, timeout, **limits)
+        chat = EndpointChat(model, base_url, concurrency, timeout, price=_price(price), max_usd=max_cost)
         if not dry_run:
             chat.client  # noqa: B018  a missing key is told before a model answers for minutes
     if dry_run:
@@ -372,6 +365,20 @@ def judge(
     pairs = judge_.pairs(rows_a, rows_b)[:limit]
     comparison = judge_.judge(pairs, names, out, chat, approve=_approval(yes))
     print("\n".join(verdicts.lines(comparison)))
+
+
+@app.command("chat")
+def chat_(
+    model: Annotated[str, typer.Option(help="base, lima, role, a folder, or the name that the server knows")] = "role",
+    profile: Profile_ = "cpu",
+    out: Annotated[Path | None, typer.Option("--out", help="the run whose arms answer; default runs/PROFILE")] = None,
+    base_url: BaseUrl = None,
+) -> None:
+    """Talk to a model in the terminal: any arm of a run, its role prompt apart from its answer."""
+    from . import profiles
+    from .chat.talk import talk
+
+    talk(profiles.get(profile), out, model, base_url)
 
 
 @app.command(hidden=True)

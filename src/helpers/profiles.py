@@ -161,8 +161,8 @@ CPU = Profile(
     recorder=RECORDER | {"learning_rate": 1e-3},
     deviations=(
         "SmolLM2-135M-Instruct instead of a 7B base model: it fits a laptop and needs no model hub",
-        "28 steps of 1 dialogue (28 of the 120) at learning rate 2.5e-4 instead of 4 epochs of 64 at 1e-5: "
-        "a small model learns the form in minutes when steps are many and large",
+        "28 steps of 1 dialogue (28 of the 120) at learning rate 2.5e-4 instead of about 68 steps of 64 (4 epochs) at "
+        "1e-5: with large steps a small model learns the form in minutes",
         "answers of at most 60 tokens in stage 1: long reasoning is cut, for every arm alike",
         "70 MMLU questions, 4 of HumanEval and 8 of each other benchmark: enough to see the machinery, not the effect",
         "one seed instead of four: nothing here shows how much seeds differ",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -58,9 +59,42 @@ class Run:
         return self.folder / "models" / f"{arm}-seed{seed}"
 
     def tuned(self, arm: str, seed: int = 0, say=print) -> dict[str, Any]:
-        """The manifest of a tuned arm; trains it if this run has not yet."""
+        """The manifest of a tuned arm; trains it if this run has not yet, and looks at held-out dialogues meanwhile."""
         rows = self.annotated(say=say)
-        return finetune.finetune(self.profile, arm, rows, self.model_folder(arm, seed), seed, say)
+        watch = finetune.watcher(self.profile, rows, arm, lambda: self.held_out(seed, say))
+        return finetune.finetune(self.profile, arm, rows, self.model_folder(arm, seed), seed, say, watch=watch)
+
+    def held_out(self, seed: int = 0, say=print) -> list[dict[str, Any]]:
+        """A few short packaged dialogues that neither arm is trained on. A run on LIMA is not trained on any of them.
+
+        If this run trains on all of them, it says so and returns some all the same.
+        """
+        if self.profile.source != "packaged":
+            with tempfile.TemporaryDirectory() as folder:  # the run's own lima_role.jsonl holds LIMA
+                rows = annotate.annotate(lima.dialogues("packaged"), Path(folder), say=lambda *_: None)
+            return finetune.unseen(self.profile, rows, ())[: finetune.DIALOGUES]
+        rows = self.annotated(say=say)
+        if not (free := finetune.unseen(self.profile, rows, finetune.ARMS, seed)):
+            say("this run trains on every dialogue: none is held out, and what follows shows dialogues that it knows")
+            free = finetune.unseen(self.profile, rows, ())
+        return free[: finetune.DIALOGUES]
+
+    def learned(self, arm: str, seed: int = 0, say=print) -> pd.DataFrame:
+        """The lines of `finetune.look` at held-out dialogues, with the step of the training at which they were seen.
+
+        A model that nobody watched (of `python -m helpers finetune`) is looked at now, and so is its base.
+        """
+        trained = (self.model_folder(arm, seed) / "manifest.json").is_file()
+        manifest = self.tuned(arm, seed, (lambda *_: None) if trained else say)
+        if (kept := finetune.watched(self.model_folder(arm, seed))) is not None:
+            return kept
+        say(f"{arm}: nobody watched its training, so only before and after can be seen")
+        lines, rows = [], lima.openings(self.held_out(seed, say))
+        for step, name in ((0, "base"), (manifest["steps"], arm)):
+            chat = self.chat(name, seed, say)
+            seen = finetune.look(chat.model, chat.tokenizer, rows, arm, self.profile.design)
+            lines += [{"step": step} | line for line in seen if line["part"] != "end"]
+        return pd.DataFrame(lines)
 
     def chat(self, arm: str, seed: int = 0, say=print):
         """The arm's model, ready to answer: `base` as it came, `lima` and `role` tuned (trained if missing)."""

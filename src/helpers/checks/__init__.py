@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from dis import get_instructions
 from functools import wraps
 from typing import Any
 
@@ -29,6 +30,9 @@ class Verdict:
         return f"{mark} {self.status}{': ' if self.message else ''}{self.message}"
 
 
+RETURN = "your function returned None: end it with `return` and the value; `print` only shows a value"
+
+
 class Mistake(Exception):
     """Raised inside a check with the message for the student."""
 
@@ -43,7 +47,8 @@ def check(function: Callable[..., str]) -> Callable[..., Verdict]:
     """Turn a function that returns a word of praise, or raises Mistake, into a check.
 
     A stub says it is unsolved by returning `...` or None, or by raising NotImplementedError; use
-    `solved(value)` inside a check on everything the student's code returns.
+    `solved(value)` inside a check on everything the student's code returns. A function that computes something and
+    returns None has most often a `print` where a `return` should stand, and is told so.
     """
 
     @wraps(function)
@@ -52,7 +57,9 @@ def check(function: Callable[..., str]) -> Callable[..., Verdict]:
             return Verdict("solved", function(*args, **kwargs))
         except Mistake as mistake:
             return Verdict("not quite", str(mistake))
-        except NotImplementedError:
+        except NotImplementedError as unsolved:
+            if isinstance(unsolved, _Nothing) and any(map(_does_something, args)):
+                return Verdict("not quite", RETURN)
             return Verdict("not solved yet", "fill in the cell above, run it, then run this one again")
         except Exception as error:
             return Verdict("not quite", f"your code stopped with {type(error).__name__}: {error}")
@@ -62,9 +69,28 @@ def check(function: Callable[..., str]) -> Callable[..., Verdict]:
 
 def solved(value: Any) -> Any:
     """The student's value; `...` or None mean that the stub is still as it was."""
-    if value is None or value is ...:
+    if value is None:
+        raise _Nothing
+    if value is ...:
         raise NotImplementedError
     return value
+
+
+class _Nothing(NotImplementedError):
+    """The student's code returned None."""
+
+
+def _stub():
+    """What a stub looks like."""
+    ...
+
+
+def _does_something(value: Any) -> bool:
+    """Whether `value` is a function with more in it than a stub has."""
+    if not hasattr(value, "__code__"):
+        return False
+    mine, stub = ({step.opname for step in get_instructions(function)} for function in (value, _stub))
+    return not mine <= stub
 
 
 def numbers(value: Any, n: int = 1) -> tuple[float, ...]:

@@ -17,6 +17,7 @@ IGNORED = finetune.IGNORED
 # (token ids, trained) pieces as the lesson shows them: system line, question, answer, question, answer.
 SINGLE = [([11, 12, 13], False), ([21, 22], False), ([31, 32, 33, 34], True)]
 MULTI = [*SINGLE, ([41, 42, 43], False), ([51, 52], True)]
+QUOTED = [([11, EOS, 13], False), ([21, 22], False), ([31, EOS, 33], True)]  # texts that hold the end token's id
 
 
 def expected_labels(pieces: list[tuple[list[int], bool]], eos_id: int) -> list[int]:
@@ -36,6 +37,11 @@ def labels(my_labels: Callable[[list[tuple[list[int], bool]], int], Any]) -> str
     )
     _name_mask_mistake(given, SINGLE)
     _name_mask_mistake(list(solved(my_labels(copy.deepcopy(MULTI), EOS))), MULTI)
+    expect(
+        list(my_labels(copy.deepcopy(QUOTED), EOS)) == expected_labels(QUOTED, EOS),
+        "A text may hold the same id as `eos_id`, and your function treats it differently there. Whether a token is "
+        "trained on depends on its piece and never on its value: do not compare ids with `eos_id`.",
+    )
     _same_as_helpers(my_labels)
     return "exactly the tokens of every answer and its end token are trained on, as in finetune.encode_dialogue."
 
@@ -112,7 +118,7 @@ def _mask_mistakes(pieces: list[tuple[list[int], bool]]) -> list[tuple[str, *tup
             by_piece(_ignored, lambda ids: [*ids, IGNORED]),
         ),
         (
-            "You put an end token behind the user's turn too: only the assistant ends with one, after each trained piece.",
+            "You put an end token after the user's turn too: only the assistant ends with one, after each trained piece.",
             by_piece(lambda ids: [*_ignored(ids), EOS], _with_end),
         ),
         (
@@ -228,7 +234,7 @@ def _name_ramp_mistake(given: list[float], layers: int, last: float) -> None:
 
 @check
 def accumulation(my_accumulation: Callable[[int, int, int], Any]) -> str:
-    """`my_accumulation(batch_size, device_batch_size, devices)`, and ValueError where nothing fits."""
+    """`my_accumulation(batch_size, device_batch_size, devices)`, and ValueError if nothing fits."""
     cases = ((64, 4, 1, 16), (64, 4, 4, 4), (2, 1, 1, 2), (64, 1, 8, 8), (64, 8, 8, 1))
     for batch, per_device, devices, right in cases:
         given = solved(my_accumulation(batch, per_device, devices))
@@ -256,6 +262,6 @@ def accumulation(my_accumulation: Callable[[int, int, int], Any]) -> str:
         expect(
             False,
             f"{call} gives {given}, which makes a batch of {seen} and not {batch}, and nobody would notice. Raise "
-            "ValueError where the three numbers do not fit together.",
+            "ValueError if the three numbers do not fit together.",
         )
     return "the effective batch is the same on every machine, and an impossible one is refused."

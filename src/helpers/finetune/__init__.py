@@ -2,4 +2,5 @@
 
 from .attention import dropout_ramp, set_attention_dropout
 from .encode import IGNORED, Encoded, encode_dialogue, encode_rows, segments
+from .heldout import DIALOGUES, look, unseen, watched, watcher
 from .tune import ARMS, LOGS, STRATEGIES, TRAINING, finetune, merge

@@ -34,6 +34,7 @@ class Plan:
     optimizer: float
     activations: float
     without: float = 0.0  # GiB that all layers at once would need, where layers are checkpointed to fit
+    quantized: bool = False  # the weights are packed in 4 bits; `precision` is that of the adapters
 
     @property
     def total(self) -> float:
@@ -44,7 +45,8 @@ class Plan:
         parts = ", ".join(f"{name} {getattr(self, name):.1f}" for name in names)
         shared = f" on each of {self.devices} devices" if self.devices > 1 else ""
         saved = f"; layers are checkpointed, which takes longer: without, {self.without:.1f}" if self.without else ""
-        return f"memory plan, {self.precision}{shared}: {parts}; together {self.total:.1f} GiB{saved}"
+        kept = "4-bit weights" if self.quantized else self.precision
+        return f"memory plan, {kept}{shared}: {parts}; together {self.total:.1f} GiB{saved}"
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ def plan(profile: Profile, size: Sizes, precision: str = "fp32", devices: int = 
         gradients=each * trained / devices / GIB,
         optimizer=2 * each * trained / devices / GIB,
         activations=max(passing, update),  # one after the other
+        quantized=profile.quantized,
     )
 
 

@@ -196,7 +196,7 @@ def build(
     seed: int,
     say: Callable,
     report_to: str = "none",
-    watch: Callable[[int, Any, Any], None] | None = None,
+    watch: Callable[[int, Any, Any], Any] | None = None,
     before: Callable[[], None] | None = None,
 ) -> Trainer:
     """A trainer that is ready to `train()`; works on one device, and on many under `accelerate launch`.
@@ -264,16 +264,23 @@ class Progress(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.first, self.began = state.global_step, time.monotonic()
+        if self.first == 0:
+            self._look(state, **kwargs)
         self.before = sum_seconds(state.log_history)
         self.flops = mfu.flops_per_token(kwargs["model"])  # adapters are in it by now
 
-    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._look(state, **kwargs)
+
+    def _look(self, state: Any, model: Any, processing_class: Any, **kwargs: Any) -> None:
         if self.watch is None:
             return
         stopped = time.monotonic()
         model.eval()
-        self.watch(state.global_step, model, kwargs["processing_class"])
+        seen = self.watch(state.global_step, model, processing_class)
         model.train()
+        if seen:  # in the log it is a part of every checkpoint, and survives a restart
+            state.log_history.append({"step": state.global_step, "watched": seen})
         self.began += time.monotonic() - stopped  # looking is not training
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, model: Any = None, **kwargs: Any) -> None:

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from filelock import SoftFileLock, Timeout
 
 from .. import models
@@ -39,6 +40,7 @@ TRAINING = (  # the settings of a profile that a model depends on
     *("gradient_checkpointing", "design"),
 )
 LOGS = ("tensorboard", "wandb", "trackio")
+WATCHED = "watched.csv"  # in a model's folder: what `watch` saw
 
 
 def finetune(
@@ -49,14 +51,15 @@ def finetune(
     seed: int = 0,
     say: Callable = print,
     report_to: str = "none",
-    watch: Callable[[int, Any, Any], None] | None = None,
+    watch: Callable[[int, Any, Any], Any] | None = None,
 ) -> dict[str, Any]:
     """Tune the profile's model on `rows` and save it to `out`; return (and save) its manifest.
 
     A finished model of the same recipe and data in `out` is kept, an interrupted one goes on from its last whole
     checkpoint in `<out>.work`. `report_to`: "tensorboard", "wandb", "trackio" or "none" (TRL's own names). `watch` is
-    called behind every optimizer step with (steps so far, model, tokenizer), to look at a model while it learns. Under
-    `accelerate launch` every process calls this; the first one speaks and writes.
+    called before the first and after every optimizer step with (steps so far, model, tokenizer), to look at a model
+    while it learns; flat dicts that it returns are kept in `out` as watched.csv. Under `accelerate launch` every process
+    calls this; the first one speaks and writes.
     """
     if arm not in (*ARMS, *STRATEGIES):
         raise UserError(f"unknown arm {arm!r}: choose {', '.join(dict.fromkeys((*ARMS, *STRATEGIES)))}")
@@ -82,7 +85,7 @@ def finetune(
     if done := _finished(out, recipe):
         if main:
             _tidy(out)
-        say(f"{out.name}: trained before with this recipe and data, kept")
+        say(f"{out.name}: trained before with this recipe and data, kept (delete the folder to train afresh)")
         return done
     out.parent.mkdir(parents=True, exist_ok=True)
     lock = SoftFileLock(f"{out}.lock", timeout=0)
@@ -170,7 +173,8 @@ def _finetune(
     with models.quiet_transformers():
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
 
-    history = [h for h in trainer.state.log_history if "loss" in h]
+    log = trainer.state.log_history
+    history = [h for h in log if "loss" in h]
     seconds, steps = trainer_.sum_seconds(history), trainer.state.global_step
     seen = [i for step in range(steps) for i in trainer.sampler.rows_of_step(step)]
     fitting = [str(row.get("id")) for row in rows if str(row.get("id")) not in set(left_out)]
@@ -196,7 +200,7 @@ def _finetune(
         "commit": provenance.commit(),
     }
     try:
-        _save(trainer, tokenizer, out, manifest, main)
+        _save(trainer, tokenizer, out, manifest, [line for h in log for line in h.get("watched", [])], main)
     except Exception as error:  # a full disk: OSError, or what safetensors and torch make of it
         shutil.rmtree(out.with_name(out.name + ".new"), ignore_errors=True)
         raise trainer_.explain_write(error, work, f"the model {out.name}") from error
@@ -272,7 +276,9 @@ def _check_vocabulary(encoded: Sequence[Encoded], model: Any) -> None:
         )
 
 
-def _save(trainer: Any, tokenizer: Any, out: Path, manifest: dict[str, Any], main: bool) -> None:
+def _save(
+    trainer: Any, tokenizer: Any, out: Path, manifest: dict[str, Any], watched: list[dict[str, Any]], main: bool
+) -> None:
     """Write weights, card and manifest under a temporary name and rename: `out` is whole or not there."""
 
     temporary = out.with_name(out.name + ".new")
@@ -289,6 +295,8 @@ def _save(trainer: Any, tokenizer: Any, out: Path, manifest: dict[str, Any], mai
             shutil.copytree(logs, temporary / "runs")
         (temporary / "README.md").write_text(model_card(manifest), encoding="utf-8")
         (temporary / "manifest.json").write_text(json.dumps(manifest, indent=1))
+        if watched:
+            pd.DataFrame(watched).to_csv(temporary / WATCHED, index=False, lineterminator="\n")
         shutil.rmtree(out, ignore_errors=True)
         rename(temporary, out)
     trainer.accelerator.wait_for_everyone()

@@ -20,7 +20,7 @@ from urllib.request import getproxies, proxy_bypass
 
 OLDEST = (3, 11, 5)  # soupsieve 4.1 needs it; with 3.11.2 nbconvert fails after the first lesson
 NEWEST = (3, 14)  # the last that PyTorch 2.13 has packages for
-MEMORY = 6  # GiB: lesson 02 takes 4.9, the rest is for JupyterLab and the browser
+MEMORY = 6  # GiB: lesson 02 takes 5.1, the rest is for JupyterLab and the browser
 RUN, INSTALL = 5, {"Linux": 8}.get(platform.system(), 3)  # GB of disk; on Linux PyTorch brings CUDA along
 CLOUD = re.compile(
     r"OneDrive|Dropbox|Google ?Drive|My Drive|Mobile Documents|iCloud|CloudStorage|Nextcloud", re.IGNORECASE

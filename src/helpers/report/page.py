@@ -251,6 +251,13 @@ FINDINGS: dict[str, Callable[[dict[str, Any]], str]] = {
     "02": lambda m: (
         f"After {m['steps']} steps the role arm opened {100 * m['role_rate']:.0f} % of {m['role_n']} replies to new "
         f"questions with a role prompt, LIMA {100 * m['lima_rate']:.0f} %."
+        + (
+            f" On {m['held_out']} dialogues that it was not trained on, its loss fell from {m['opening_before']:.2f} to "
+            f"{m['opening_after']:.2f} nats per token of the role prompt, and from {m['answer_before']:.2f} to "
+            f"{m['answer_after']:.2f} in the answer."
+            if "held_out" in m
+            else ""
+        )
     ),
     "03": lambda m: (
         f"{m['n_questions']} questions to each arm. "

@@ -32,9 +32,10 @@ PICTURES = {  # name of the figure -> (title, what it shows and what it cannot)
         "The same roles, counted",
         "The most frequent role nouns behind the clouds. A bar of one or two is an anecdote.",
     ),
-    "loss_curves": (
-        "Training loss",
-        "Loss of both arms. Their heights are not comparable: the role arm also predicts its role prompts.",
+    "learning": (
+        "What training teaches, on dialogues that it does not train on",
+        "Loss before, during and after training, for role prompts and for answers. The role prompt's form is learned in few "
+        "steps, the answers improve little. A lower loss means that the reference text was expected more, not that an answer is right.",
     ),
     "dropout_ramp": (
         "Attention dropout by layer",
@@ -42,7 +43,7 @@ PICTURES = {  # name of the figure -> (title, what it shows and what it cannot)
     ),
     "moved_weights": (
         "What one training step does to 16-bit weights",
-        "Left, the share of weights that one step changes; right, how far they get along float32's way. Rounded to the "
+        "Left, the share of weights that one step changes; right, how much of float32's update they keep. Rounded to the "
         "nearest, most small steps are lost. One step on a small model; it says nothing of the accuracy after training.",
     ),
     "repetitions": (

@@ -21,17 +21,27 @@ from .clouds import most_frequent
 from .clouds import word_clouds as word_clouds  # a lesson finds every picture here
 from .style import INK, PAGE, grid
 
+PARTS = {"opening": ("role prompt", "--", "s"), "answer": ("answer", "-", "o")}  # of a reply: label, line, marker
 
-def loss_curves(losses: dict[str, Sequence[float]]) -> Figure:
-    """Training loss by optimizer step, one line an arm; the faint line is the raw loss, the bold one a mean of five."""
-    figure, axis = plt.subplots(figsize=(PAGE, 3.4))
-    for arm, values in losses.items():
-        steps = np.arange(1, len(values) + 1)
-        smooth = pd.Series(values).rolling(5, min_periods=1, center=True).mean()
-        axis.plot(steps, values, color=COLOURS[arm], alpha=0.3, linewidth=1)
-        axis.plot(steps, smooth, color=COLOURS[arm], linewidth=2.2, label=LABELS[arm])
-    axis.set(xlabel="optimizer step", ylabel="loss per trained token (nats)", title="Training loss")
-    axis.legend()
+
+def learning(learned: dict[str, pd.DataFrame], losses: dict[str, Sequence[float]]) -> Figure:
+    """Loss on held-out dialogues by training step and part of the reply (`Run.learned`), one panel an arm.
+
+    The grey dots are the training loss of each step: another dialogue each time, so they jump.
+    """
+    figure, axes = plt.subplots(1, len(learned), figsize=(PAGE, 3.7), sharey=True, squeeze=False)
+    for axis, (arm, table) in zip(axes[0], learned.items()):
+        steps = np.arange(1, len(losses[arm]) + 1)
+        axis.plot(steps, losses[arm], ".", color="#aaaaaa", markersize=5, label="training, one step")
+        means = table.groupby(["step", "part"]).nats.mean().unstack()
+        for part in (p for p in PARTS if p in means):
+            label, line, marker = PARTS[part]
+            label = f"held out: {label}"
+            axis.plot(means.index, means[part], line, marker=marker, color=COLOURS["role" if part == "opening" else "lima"],
+                      label=label, linewidth=2.2, markersize=7)  # fmt: skip
+        axis.set(xlabel="optimizer steps so far", title=LABELS[arm])
+    axes[0][0].set(ylim=(0, None), ylabel="loss per token (nats)")
+    figure.legend(*axes[0][-1].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=10.5)
     return figure
 
 
@@ -45,11 +55,11 @@ def dropout_ramp(ramp: Sequence[float]) -> Figure:
 
 def moved_weights(moved: dict[str, dict[str, float]], arrived: dict[str, dict[str, float]]) -> Figure:
     """One optimizer step by learning rate (outer keys) and by how the weights are kept: left the share of weights that
-    changed, right how far they went along float32's way."""
+    changed, right how much of float32's update they kept."""
     names = {"fp32": "float32", "bf16-sr": "bfloat16, rounded at random", "bf16": "bfloat16, rounded to the nearest"}
     colours = dict(zip(names, (COLOURS["lima"], "#009E73", COLOURS["role"])))
     figure, axes = plt.subplots(1, 2, figsize=(PAGE, 3.5), sharey=True)
-    titles = ("weights that changed (%)", "of the wanted way, covered (%)")
+    titles = ("weights that changed (%)", "intended update kept (%)")
     for axis, shares, title in zip(axes, (moved, arrived), titles):
         for k, (precision, label) in enumerate(names.items()):
             y = np.arange(len(shares)) + (k - 1) * 0.26

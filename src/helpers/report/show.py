@@ -39,6 +39,30 @@ def tokens(tokenizer: Any, ids: Sequence[int], labels: Sequence[int]) -> HTML:
     return HTML(f'<div style="font:13px/1.9 monospace;max-width:54em">{"".join(spans)}</div><p>{legend}</p>')
 
 
+LOSSES = ((0.5, "#ffffff"), (2.0, "#fde2cf"), (4.0, "#f7b58b"), (float("inf"), "#e8833a"))  # up to so many nats
+
+
+def losses(tokenizer: Any, ids: Sequence[int], nats: dict[str, Sequence[float]]) -> HTML:
+    """The same tokens once for each name in `nats`, coloured by their loss; the number stands above each token, too."""
+    blocks = []
+    for name, values in nats.items():
+        spans = []
+        for token, loss in zip(ids, values, strict=True):
+            text = escape(tokenizer.decode([token])).replace("\n", "⏎").replace(" ", "&nbsp;")
+            colour = next(shade for most, shade in LOSSES if loss <= most)
+            style = f"background:{colour};color:#222;margin:0 1px;padding:1px 0;border-bottom:1px solid #ccc"
+            spans.append(f'<ruby style="{style}">{text}<rt style="color:#444">{loss:.1f}</rt></ruby><wbr>')
+        mean = sum(values) / max(1, len(values))
+        blocks.append(f"<p><b>{escape(name)}</b>, mean {mean:.2f} nats</p><div>{''.join(spans)}</div>")
+    bounds = ("up to 0.5", "to 2", "to 4", "more")
+    keys = (
+        f'<span style="background:{shade};color:#222;padding:0 5px;border:1px solid #ccc">{label}</span>'
+        for (_, shade), label in zip(LOSSES, bounds)
+    )
+    legend = f"<p>loss of a token in nats, the small number above it: {' '.join(keys)}</p>"
+    return HTML(f'<div style="font:13px/2.4 monospace;max-width:54em">{"".join(blocks)}{legend}</div>')
+
+
 def side_by_side(replies: dict[str, str]) -> HTML:
     """Replies of several arms in columns, role prompts marked."""
     head = "".join(f'<th style="text-align:left">{escape(arm)}</th>' for arm in replies)
