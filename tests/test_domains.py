@@ -52,7 +52,7 @@ def test_a_domain_on_whose_questions_the_arms_agree_is_named():
     parts = [lines(arm, 0, alike, "history") for arm in domains.ARMS]
     parts += [lines("lima", 0, apart, "law"), lines("role", 0, apart | {"l0": 1}, "law")]
     said = domains.cannot_say(pd.concat(parts))
-    assert "no question of history parts the arms: a difference of 0 without a bar is no certainty" in said
+    assert "no question of history tells the arms apart: a difference of 0 there is no information" in said
 
 
 def test_the_table_is_what_one_computes_by_hand():

@@ -161,7 +161,7 @@ def test_the_formula_of_the_lesson_is_the_difference_that_four_in_five_studies_f
 def test_a_study_is_repeated_to_the_digit_and_an_impossible_gain_is_refused():
     assert readings.repeat(20, 0.03, 0.3, 50).equals(readings.repeat(20, 0.03, 0.3, 50))
     assert not readings.repeat(20, 0.03, 0.3, 50).equals(readings.repeat(20, 0.03, 0.3, 50, seed=1))
-    with pytest.raises(ValueError, match="must part on at least so many questions"):
+    with pytest.raises(ValueError, match="must differ on at least so many questions"):
         readings.repeat(20, 0.3, 0.1)
 
 

@@ -224,12 +224,16 @@ def verdict(
     signs = sign_test(np.concatenate([sums.sum(0).round(9) for sums, _ in strata]))
     parted = signs.up + signs.down
     if parted < PARTED:
-        doubts.append(f"the arms differ on {parted} questions (clusters) only: fewer than {PARTED} cannot show a winner")
+        doubts.append(
+            f"the arms differ on {parted} questions (clusters) only: fewer than {PARTED} cannot show a winner"
+        )
     elif difference.low <= 0 <= difference.high:
         shows = 100 * _deviations(0.8, level) * (difference.high - difference.low) / 2 / norm.ppf((1 + level) / 2)
         doubts.append(f"no evidence either way: only gaps above about {shows:.0f} points would show")
     elif signs.p >= 1 - level:
-        doubts.append(f"of the questions (clusters) that differ {signs.up} go up and {signs.down} down, p = {signs.p:.2f}")
+        doubts.append(
+            f"of the questions (clusters) that differ {signs.up} go up and {signs.down} down, p = {signs.p:.2f}"
+        )
     if len(runs) < 2:
         doubts.append("one seed only: another training run may give another difference")
     else:
