@@ -8,7 +8,7 @@ import pytest
 import tiny
 from fakes import FakeChat
 
-from helpers import benchmarks, profiles, score
+from helpers import benchmarks, profiles, run, score
 from helpers.chat import Completion
 from helpers.errors import UserError
 
@@ -235,3 +235,27 @@ def test_the_arm_is_read_from_the_model_folder(tmp_path):
 def test_missing_scores_say_what_to_do(tmp_path):
     with pytest.raises(UserError, match="run lesson 03"):
         score.read_csv(tmp_path / "scores.csv")
+
+
+def test_base_in_its_own_template_is_a_row_of_its_own_with_answers_of_its_own(profile, tmp_path):
+    rows = score.questions(profile, ["date"], 2)
+    ways = {arm: Fake() for arm in ("base", "base_chat")}
+    ways["base_chat"].prompt = "chat"
+    keys = {arm: {r.key for r in score.requests(profile, chat, rows)["date"]} for arm, chat in ways.items()}
+    assert len(keys["base"] | keys["base_chat"]) == 4
+    assert score.protocol(profile, ways["base_chat"]) == "continue"  # here the template's turn can be continued
+    for arm in ("lima", "base_chat", "base"):
+        score.score(profile, ways.get(arm, Fake()), tmp_path, arm, 0, ["date"], 2, say=lambda _: None)
+    assert list(score.read_csv(tmp_path / "scores.csv").arm) == ["base", "base_chat", "lima"]
+
+
+def test_a_base_model_without_a_template_has_no_such_row_and_says_so(tmp_path, monkeypatch):
+    tiny.save(tmp_path / "model")
+    this, said = run.open_run("cpu", tmp_path / "run", model=str(tmp_path / "model")), []
+    ask = run.Run.chat
+    monkeypatch.setattr(run.Run, "chat", lambda self, arm, *a: ask(self, arm if arm == "base_chat" else "base", *a))
+    this.scored(["date"], 1, say=said.append)
+    assert set(this.scores().arm) == {"base", "lima", "role"}
+    assert "no row 'base, own template': model has no chat template of its own: ask it in the paper's frame" in said
+    with pytest.raises(UserError, match="no chat template of its own"):
+        score.local_chat(this.profile, prompt="chat")
