@@ -26,7 +26,7 @@ class Fake(FakeChat):
     def __init__(self, stage1, stage2):
         self.stage1, self.stage2 = stage1, stage2
 
-    def complete(self, conversations, max_tokens, then=None, then_tokens=0):
+    def complete(self, conversations, max_tokens, then=None, then_tokens=0, opening_tokens=0):
         for i, _ in enumerate(conversations):
             yield i, Completion(self.stage1, "stop", 5, 3, self.stage2 if then(i, self.stage1) else "")
 

@@ -33,7 +33,7 @@ def test_the_files_have_the_contracts_columns_and_nothing_is_asked_twice(profile
     score.score(profile, chat, tmp_path, "base", 0, names, limit=6, say=lambda _: None)
     first = (tmp_path / "scores.csv").read_bytes(), (tmp_path / "answers.csv").read_bytes()
     assert first[0].splitlines()[0].decode() == (
-        "arm,seed,benchmark,n,correct,accuracy,unparsed,low,high,random,kojima,kojima_unparsed,tokens,cut"
+        "arm,seed,benchmark,n,correct,accuracy,unparsed,low,high,random,kojima,kojima_unparsed,tokens,opening,empty,cut"
     )
     assert first[1].splitlines()[0].decode() == (
         "arm,seed,benchmark,question_id,group,prediction,gold,correct,role,kojima,kojima_correct,tokens,finish"
