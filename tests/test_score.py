@@ -36,7 +36,7 @@ def test_the_files_have_the_contracts_columns_and_nothing_is_asked_twice(profile
         "arm,seed,benchmark,n,correct,accuracy,unparsed,low,high,random,kojima,kojima_unparsed,tokens,opening,empty,cut"
     )
     assert first[1].splitlines()[0].decode() == (
-        "arm,seed,benchmark,question_id,group,prediction,gold,correct,role,kojima,kojima_correct,tokens,finish"
+        "arm,seed,benchmark,question_id,group,prediction,gold,correct,role,kojima,kojima_correct,tokens,opening,empty,finish"
     )
     assert chat.asked.total() == 12
     score.score(profile, chat, tmp_path, "base", 0, names, limit=6, say=lambda _: None)
