@@ -15,7 +15,7 @@ class FakeChat:
     round, `sent` the conversations. After `stop_after` answers of a round it is interrupted. `second`: stage 2.
     """
 
-    name, prompt, turns = "fake-model", "frame", True
+    name, prompt, turns, continues = "fake-model", "frame", True, True
     meter = money.free()
 
     def __init__(

@@ -543,7 +543,7 @@ def packaged() -> pd.DataFrame:
         (lambda t: t.assign(reply=t.reply.where(t.arm != "lima", "")), "all 38 replies of LIMA are empty"),
         (lambda t: t.assign(reply=""), "all 68 replies of LIMA-Role are empty"),
         (lambda t: t.assign(reply="Yes."), "no reply of LIMA-Role opens with a well-formed role"),
-        (lambda t: t.iloc[:0], "no replies of base (not tuned)"),
+        (lambda t: t.iloc[:0], "no replies of base (as it came)"),
     ],
     ids=["no lima", "no role", "lima empty", "all empty", "none parsed", "nothing"],
 )

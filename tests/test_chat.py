@@ -47,6 +47,20 @@ def test_answers_equal_plain_greedy_decoding_for_every_batch_size(batch_size, bo
     assert len({a.text for a in answers.values()}) > 1  # else the comparison would show little
 
 
+def test_a_model_can_be_asked_in_its_own_chat_template_whose_special_tokens_stand_once():
+    model, tokenizer = tiny.model(), tiny.tokenizer(bos=True)
+    tokenizer.chat_template = (
+        "{{ bos_token }}{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}"
+        "{% if add_generation_prompt %}<assistant>{% endif %}"
+    )
+    chat = LocalChat(model, tokenizer, "tiny", prompt="chat")
+    assert chat.text(user("Why?")) == "<s><user>Why?<assistant>"
+    assert chat.text([*user("Why?"), {"role": "assistant", "content": "So"}]) == "<s><user>Why?<assistant>So"
+    [(_, answer)] = chat.complete([user("Why?")], 12)
+    assert answer.prompt_tokens == len(tokenizer("<s><user>Why?<assistant>", add_special_tokens=False).input_ids)
+    assert answer.text != next(LocalChat(model, tokenizer, "tiny").complete([user("Why?")], 12))[1].text
+
+
 def test_forty_prompts_have_the_same_answers_one_eight_and_thirty_two_at_a_time():
     model, tokenizer = _ending_model(), tiny.tokenizer()
     many = [user(f"{q} {k}") for k in range(6) for q in QUESTIONS]

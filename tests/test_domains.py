@@ -52,7 +52,7 @@ def test_a_domain_on_whose_questions_the_arms_agree_is_named():
     parts = [lines(arm, 0, alike, "history") for arm in domains.ARMS]
     parts += [lines("lima", 0, apart, "law"), lines("role", 0, apart | {"l0": 1}, "law")]
     said = domains.cannot_say(pd.concat(parts))
-    assert "no question of history parts the arms: a difference of 0 without a bar is no certainty" in said
+    assert "no question of history tells the arms apart: a difference of 0 there is no information" in said
 
 
 def test_the_table_is_what_one_computes_by_hand():
@@ -118,3 +118,19 @@ def test_a_full_run_is_complained_about_in_nothing():
     assert domains.cannot_say(pairs.iloc[:0]) == ["no question was answered by both arms: nothing can be compared"]
     quarter = pairs.assign(prediction=pairs.prediction.where((pairs.arm == "lima") | (pairs.index % 4 > 0)))
     assert domains.cannot_say(quarter) == ["25% of the replies of LIMA-Role could not be read and count as wrong"]
+
+
+def test_the_letters_that_an_arm_names_stand_beside_what_always_naming_one_would_score():
+    golds, said = "AABD", {"lima": "ABCD", "role": "DDD-"}
+    lines = [
+        ("mmlu", 0, "law", arm, f"q{i}", None if s == "-" else s, g, int(s == g))
+        for arm, letters in said.items()
+        for i, (s, g) in enumerate(zip(letters, golds))
+    ]
+    columns = ["benchmark", "seed", "group", "arm", "question_id", "prediction", "gold", "correct"]
+    pairs = pd.DataFrame(lines, columns=columns)
+    table = domains.letters(pairs)
+    assert table.loc["role"].tolist() == [0, 0, 0, 0.75, 0.25, 0] and table.loc["lima", "accuracy"] == 0.5
+    assert table.loc["always this letter", list("ABCD")].tolist() == [0.5, 0.25, 0, 0.25]
+    letter, share = domains.favourite(pairs, "role")
+    assert (letter, share.to_dict()) == ("D", {"law": 0.25})

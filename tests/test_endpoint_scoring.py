@@ -204,7 +204,6 @@ def test_options_that_do_not_go_together_are_told(command, tmp_path):
             code, _, error = command(server, "--benchmarks", "openbookqa", *more)
             assert code == 2 and error.startswith(told), error
         assert not server.requests and not (tmp_path / "out" / "scores.csv").exists()
-    assert main(["score", "--model", "m", "--benchmarks", "date", "--out", "out", "--prompt", "chat"]) == 2
 
 
 def test_a_key_is_in_no_file_and_in_no_line(command, talks, tmp_path, monkeypatch):

@@ -11,12 +11,13 @@ import cells
 import pandas as pd
 import pytest
 import tiny
+import torch
 from fakes import FakeChat
 
 from helpers import judge, paper, profiles, roles, stats
 from helpers import run as run_
 from helpers.__main__ import main
-from helpers.chat import Completion, journal, practice
+from helpers.chat import Completion, LocalChat, journal, practice, user
 from helpers.chat.practice import PracticeServer
 from helpers.data import lima
 from helpers.errors import UserError
@@ -378,6 +379,40 @@ def test_a_judge_that_chooses_one_place_only_is_not_known_for_certain():
 # --- never paid twice --------------------------------------------------------------------------------------
 
 
+def test_a_result_is_counted_with_empty_answers_and_without_them():
+    result = judged_as(*[("a", "a")] * 6 + [("b", "b")] * 3 + [("a", "b")])
+    empty = pd.DataFrame([("e", None, None, "a", "empty", 5, 0, False, False)] * 4, columns=verdicts.COLUMNS)
+    result = verdicts.Comparison(*NAMES, "fake", pd.concat([result.table, empty], ignore_index=True))
+    ways = verdicts.both_ways(result)
+    assert ways[["n", "b", "tie", "a"]].to_numpy().tolist() == [[14, 3, 1, 10], [10, 3, 1, 6]]
+    assert list(ways.p) == [stats.sign_test([1] * 3 + [-1] * 10).p, stats.sign_test([1] * 3 + [-1] * 6).p]
+    assert any(
+        "With them it is 10 wins to 3 (p = 0.092), without them 6 wins to 3" in r for r in verdicts.remarks(result)
+    )
+
+
+def test_the_packaged_result_needs_its_empty_answers():
+    ways = verdicts.both_ways(judge.compare(judge.packaged_pairs(*NAMES), NAMES, judge.PACKAGED_JUDGE, packaged()))
+    assert list(ways.a) == [21, 16] and list(ways.b) == [6, 6] and list(ways.p.round(3)) == [0.006, 0.052]
+
+
+def packaged():
+    return {record["key"]: record for record in journal.read(judge.PACKAGED / "verdicts.jsonl")}
+
+
+def test_a_judge_that_expects_a_leans_to_the_same_place_in_both_orders():
+    chat = LocalChat(tiny.model(), tiny.tokenizer(), "tiny")
+    table = judge.lean(chat, [*some_pairs(2), Pair("empty", "?", "Something.", "")])
+    assert list(table.id) == [p.id for p in some_pairs(2)] and table["a first"].between(0, 1).all()
+    prompt = chat.text(user(judge.games(some_pairs(1)[0])["ba"])) + " Answer"
+    ids = torch.tensor([chat.tokenizer(prompt).input_ids])
+    letters = [chat.tokenizer(x).input_ids[0] for x in "AB"]
+    share = chat.model(ids).logits[0, -1, letters].softmax(-1)[0].item()
+    assert table["b first"][0] == pytest.approx(share, abs=1e-5)
+    same = (table["a first"] > 0.5) == (table["b first"] > 0.5)
+    assert list(table["same place"]) == list(same)
+
+
 def test_another_judge_in_the_same_folder_is_asked_anew_and_both_stay(tmp_path):
     judge.judge(some_pairs(2), NAMES, tmp_path, FakeJudge(prefers_long), say=quiet)
     other = FakeJudge(always_first, name="other")
@@ -701,7 +736,7 @@ def test_packaged_verdicts_that_fit_a_runs_answers_are_never_its_own(tmp_path):
 
 def lesson(folder):
     """Run lesson 06, exercises unsolved, over a run folder; what it shows, and what it recorded."""
-    shown, _ = cells.run("06", RUN=str(folder))
+    shown, _ = cells.run("06", RUN=str(folder), LIVE=0)
     return shown, json.loads((folder / "metrics.json").read_text())["06"]
 
 
@@ -764,7 +799,7 @@ def test_the_lesson_counts_the_pairs_that_still_show_a_role_prompt(tmp_path):
 
 @pytest.mark.parametrize("profile", ["cpu", "qlora"])
 def test_a_picture_of_packaged_verdicts_says_so_whatever_the_profile(tmp_path, profile):
-    out, space = cells.run("06", RUN=str(tmp_path), PROFILE=profile)
+    out, space = cells.run("06", RUN=str(tmp_path), PROFILE=profile, LIVE=0)
     assert "the longer answer won" in out and "reading the packaged answers and verdicts instead" in out
     assert space["figure"].get_supxlabel() == (
         "packaged verdicts on packaged answers of SmolLM2-135M-Instruct, not GPT-4's · n=60"
@@ -775,7 +810,7 @@ def test_a_picture_of_packaged_verdicts_says_so_whatever_the_profile(tmp_path, p
 def test_a_picture_of_a_runs_own_verdicts_names_its_profile_model_and_judge(tmp_path):
     own_answers(tmp_path)
     judge.judge(some_pairs(4), NAMES, tmp_path, FakeJudge(prefers_long, name="my judge"), say=quiet)
-    _, space = cells.run("06", RUN=str(tmp_path))
+    _, space = cells.run("06", RUN=str(tmp_path), LIVE=0)
     assert space["figure"].get_supxlabel() == "profile cpu · SmolLM2-135M-Instruct · n=4, judge: my judge"
 
 

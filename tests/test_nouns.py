@@ -154,3 +154,19 @@ def test_roles_without_a_control_or_with_many_failures_are_told():
     many = pd.concat([answers([LAW[0]] * 30, seed=s) for s in (0, 1)])
     controls = [many.assign(arm=arm) for arm in ("base", "lima")]
     assert nouns.cannot_say(pd.concat([many, *controls])) == []
+
+
+def test_nouns_that_are_equally_frequent_are_counted_and_never_cut_by_the_alphabet():
+    from collections import Counter
+
+    assert nouns.leading(Counter(judge=3, poet=1, lawyer=1), 1) == "judge 3"
+    assert nouns.leading(Counter(judge=3, poet=1, lawyer=1), 2) == "judge 3, 2 nouns 1 each"
+    assert nouns.leading(Counter(judge=3, poet=1, lawyer=1), 3) == "judge 3, lawyer 1, poet 1"
+    assert nouns.leading(Counter("abcd")) == "4 nouns 1 each" and nouns.leading(Counter()) == "–"
+
+
+def test_a_noun_stands_beside_how_often_the_model_was_trained_on_it():
+    from collections import Counter
+
+    table = nouns.copied(Counter(judge=3, poet=1), ["a judge who reads", "the Judge of a town", "a chemist"])
+    assert table.to_numpy().tolist() == [["judge", 3, 2], ["poet", 1, 0]]

@@ -72,7 +72,7 @@ def answers_of(arms, seeds=(0,), unparsed=False):
                     found, role = None if unparsed else "A", ROLE if arm == "role" and i % 10 else None
                     group = ("math", "law")[i % 2] if name == "mmlu" else name
                     known = (arm, seed, name, f"{name}-{i}", group, found, "A", right, role)
-                    lines.append((*known, found, right, 30, "stop"))
+                    lines.append((*known, found, right, 30, 0, 0, "stop"))
     return pd.DataFrame(lines, columns=score.ANSWERS)
 
 
@@ -250,7 +250,7 @@ def test_the_results_in_short_are_computed_from_the_answers(full):
     assert page.says("opened 85 % [78, 91] of its 124 answers with a well-formed role prompt of its own")
     assert page.says("On these 124 questions: this run cannot say", "one seed only")
     assert page.says("by our rule (a declared answer goes first) that difference is +25.0 points, read by the paper's")
-    assert page.says("counted as wrong: 0 of 124 for base (not tuned), 0 of 124 for LIMA, 0 of 124 for LIMA-Role")
+    assert page.says("counted as wrong: 0 of 124 for base (as it came), 0 of 124 for LIMA, 0 of 124 for LIMA-Role")
     assert page.says("mmlu", "n 40 · guess 25", "50.0", "35–65", "56.0", "average", "n 124")
 
 
@@ -286,8 +286,8 @@ def test_an_empty_run_still_has_a_page_that_says_so(this):
     "arms, words",
     [
         (("base",), ": LIMA, LIMA-Role. Without both tuned arms the paper's question stays open."),
-        (("lima", "role"), ": base (not tuned)."),
-        (("role",), ": base (not tuned), LIMA."),
+        (("lima", "role"), ": base (as it came)."),
+        (("role",), ": base (as it came), LIMA."),
         (("base", "lima", "role", "my-model"), ""),
     ],
     ids="+".join,

@@ -26,7 +26,7 @@ class Fake(FakeChat):
     def __init__(self, stage1, stage2):
         self.stage1, self.stage2 = stage1, stage2
 
-    def complete(self, conversations, max_tokens, then=None, then_tokens=0):
+    def complete(self, conversations, max_tokens, then=None, then_tokens=0, opening_tokens=0):
         for i, _ in enumerate(conversations):
             yield i, Completion(self.stage1, "stop", 5, 3, self.stage2 if then(i, self.stage1) else "")
 
@@ -161,7 +161,7 @@ def test_the_formula_of_the_lesson_is_the_difference_that_four_in_five_studies_f
 def test_a_study_is_repeated_to_the_digit_and_an_impossible_gain_is_refused():
     assert readings.repeat(20, 0.03, 0.3, 50).equals(readings.repeat(20, 0.03, 0.3, 50))
     assert not readings.repeat(20, 0.03, 0.3, 50).equals(readings.repeat(20, 0.03, 0.3, 50, seed=1))
-    with pytest.raises(ValueError, match="must part on at least so many questions"):
+    with pytest.raises(ValueError, match="must differ on at least so many questions"):
         readings.repeat(20, 0.3, 0.1)
 
 
@@ -176,3 +176,31 @@ def test_the_picture_colours_the_studies_that_found_something_and_only_those():
         drawn = sum(tuple(colour) == orange for colour in axis.collections[0].get_edgecolors())
         assert drawn == ((part.low > 0) | (part.high < 0)).sum()
     plt.close(figure)
+
+
+# --- a shared limit, and what carries a sum --------------------------------------------------------
+
+
+def test_cutting_the_same_replies_to_a_shared_limit_takes_words_from_the_role_arm_alone(scored, tmp_path):
+    arms = {"role": (ROLE + " I think it is (C).", " (C)."), "lima": ("I think it is (C).", " (C).")}
+    answers, rows = scored(arms, ["mmlu", "humaneval"], limit=4)
+    table = readings.limits(readings.replies(answers, tmp_path), rows, tiny.tokenizer(), len(ROLE) + 4)
+    assert set(table.n) == {4}  # programs are not read again
+    whole, cut = table.loc["the answer's own"], table.loc[f"{len(ROLE) + 4} in all"]
+    assert whole.loc["role"].tolist() == whole.loc["lima"].tolist() == cut.loc["lima"].tolist()
+    assert cut.answer["role"] == 2 and (cut.unparsed["role"], cut.unparsed["lima"]) == (1, 0)  # " I t" is left
+    shorter = readings.limits(readings.replies(answers, tmp_path), rows, tiny.tokenizer(), 30)
+    assert shorter.loc[("30 in all", "role"), "empty"] == 1
+
+
+def test_each_benchmark_adds_its_points_to_the_pooled_difference_and_one_may_carry_it():
+    known = [(arm, 0, name, f"{name}{q}", int(arm == "role" and name == "date" and q < 6))
+             for arm in ("lima", "role", "base") for name, n in (("mmlu", 20), ("date", 10)) for q in range(n)]  # fmt: skip
+    answers = pd.DataFrame(known, columns=["arm", "seed", "benchmark", "question_id", "correct"])
+    table = readings.carried(answers, ["mmlu", "date", "gsm8k"])
+    assert list(table.index) == ["mmlu", "date", "all of them"]
+    assert table.loc["date", ["n", "gained", "lost", "p", "verdict"]].tolist() == [10, 6, 0, 0.03125, "ahead"]
+    assert table.loc["mmlu", ["gained", "points", "verdict"]].tolist() == [0, 0, "cannot say"]
+    assert table.points["all of them"] == pytest.approx(0.2) == pytest.approx(table.points[:2].sum())
+    assert table.without["date"] == 0 and table.without["mmlu"] == pytest.approx(0.6)
+    assert readings.carried(answers, ["gsm8k"]).empty

@@ -8,7 +8,7 @@ import pytest
 import tiny
 from fakes import FakeChat
 
-from helpers import benchmarks, profiles, score
+from helpers import benchmarks, profiles, run, score
 from helpers.chat import Completion
 from helpers.errors import UserError
 
@@ -33,10 +33,10 @@ def test_the_files_have_the_contracts_columns_and_nothing_is_asked_twice(profile
     score.score(profile, chat, tmp_path, "base", 0, names, limit=6, say=lambda _: None)
     first = (tmp_path / "scores.csv").read_bytes(), (tmp_path / "answers.csv").read_bytes()
     assert first[0].splitlines()[0].decode() == (
-        "arm,seed,benchmark,n,correct,accuracy,unparsed,low,high,random,kojima,kojima_unparsed,tokens,cut"
+        "arm,seed,benchmark,n,correct,accuracy,unparsed,low,high,random,kojima,kojima_unparsed,tokens,opening,empty,cut"
     )
     assert first[1].splitlines()[0].decode() == (
-        "arm,seed,benchmark,question_id,group,prediction,gold,correct,role,kojima,kojima_correct,tokens,finish"
+        "arm,seed,benchmark,question_id,group,prediction,gold,correct,role,kojima,kojima_correct,tokens,opening,empty,finish"
     )
     assert chat.asked.total() == 12
     score.score(profile, chat, tmp_path, "base", 0, names, limit=6, say=lambda _: None)
@@ -251,3 +251,27 @@ def test_a_damaged_note_of_a_step_before_says_what_to_do(tmp_path, content):
     (tmp_path / "role-seed0" / "manifest.json").write_text(content)
     with pytest.raises(UserError, match=r"^role-seed0/manifest.json is damaged \(.+\): make role-seed0 again$"):
         score.arm_of(str(tmp_path / "role-seed0"))
+
+
+def test_base_in_its_own_template_is_a_row_of_its_own_with_answers_of_its_own(profile, tmp_path):
+    rows = score.questions(profile, ["date"], 2)
+    ways = {arm: Fake() for arm in ("base", "base_chat")}
+    ways["base_chat"].prompt = "chat"
+    keys = {arm: {r.key for r in score.requests(profile, chat, rows)["date"]} for arm, chat in ways.items()}
+    assert len(keys["base"] | keys["base_chat"]) == 4
+    assert score.protocol(profile, ways["base_chat"]) == "continue"  # here the template's turn can be continued
+    for arm in ("lima", "base_chat", "base"):
+        score.score(profile, ways.get(arm, Fake()), tmp_path, arm, 0, ["date"], 2, say=lambda _: None)
+    assert list(score.read_csv(tmp_path / "scores.csv").arm) == ["base", "base_chat", "lima"]
+
+
+def test_a_base_model_without_a_template_has_no_such_row_and_says_so(tmp_path, monkeypatch):
+    tiny.save(tmp_path / "model")
+    this, said = run.open_run("cpu", tmp_path / "run", model=str(tmp_path / "model")), []
+    ask = run.Run.chat
+    monkeypatch.setattr(run.Run, "chat", lambda self, arm, *a: ask(self, arm if arm == "base_chat" else "base", *a))
+    this.scored(["date"], 1, say=said.append)
+    assert set(this.scores().arm) == {"base", "lima", "role"}
+    assert "no row 'base, own template': model has no chat template of its own: ask it in the paper's frame" in said
+    with pytest.raises(UserError, match="no chat template of its own"):
+        score.local_chat(this.profile, prompt="chat")

@@ -165,6 +165,45 @@ def test_the_sign_test_counts_ups_against_downs(up, down, ties, p):
     assert result.p == pytest.approx(p, abs=5e-5)
 
 
+# --- two models on the same questions -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, 7, 12, 70])
+def test_the_interval_of_two_models_leaves_out_0_exactly_where_the_exact_test_is_significant(n):
+    for gained, lost in itertools.product(range(n + 1), repeat=2):
+        if gained + lost <= n:
+            found, p = stats.exact(gained, lost, n), stats.sign_test([1.0] * gained + [-1.0] * lost + [0.0]).p
+            assert -1 <= found.low <= (gained - lost) / n == found.estimate <= found.high <= 1
+            assert (p < 0.05) == (not found.low <= 0 <= found.high), (gained, lost)
+            assert found.low < found.high, "no certainty, not even where the arms never differ"
+
+
+def test_the_interval_of_two_models_covers_the_truth():
+    rng, held = np.random.default_rng(3), {}
+    for n, apart, up in itertools.product((12, 70, 500), (0.05, 0.3), (0.5, 0.75, 1.0)):
+        parted = rng.binomial(n, apart, 1000)
+        intervals = [stats.exact(int(k), int(m - k), n) for m, k in zip(parted, rng.binomial(parted, up))]
+        held[n, apart, up] = np.mean([i.low <= apart * (2 * up - 1) + 1e-12 <= i.high + 1e-9 for i in intervals])
+    assert min(held.values()) > 0.9 and np.mean(list(held.values())) > 0.95, held
+
+
+def test_five_questions_gained_and_none_lost_cannot_name_a_winner_and_six_can():
+    a = np.zeros(12)
+    five, six = (np.r_[np.ones(k), np.zeros(12 - k)] for k in (5, 6))
+    assert stats.paired(a, five).low > 0, "the bootstrap alone is too sure of it"
+    assert stats.matched(a, five)[:4] == (12, 5, 0, 0.0625) and stats.matched(a, five).verdict == "cannot say"
+    assert stats.matched(a, six).verdict == "ahead" and stats.matched(six, a).verdict == "behind"
+    assert stats.matched(a, six, level=0.99).verdict == "cannot say"
+
+
+def test_two_seeds_of_a_question_are_one_question_and_seeds_that_cancel_out_are_level():
+    a, b = np.zeros((2, 12)), np.tile([1] * 5 + [0] * 7, (2, 1))
+    found = stats.matched(a, b)
+    assert found[:4] == (12, 5, 0, 0.0625) and found.difference == stats.paired(a, b)
+    assert stats.matched([[0, 1]], [[1, 0]])[:3] == (2, 1, 1)
+    assert stats.matched([[0, 1], [1, 0]], [[1, 0], [0, 1]])[:3] == (2, 0, 0)
+
+
 # --- power ---------------------------------------------------------------------------------------
 
 
@@ -362,10 +401,10 @@ def test_the_verdict_names_the_winner():
     "a, b, reason",
     [
         (*clear(1), "one seed only"),
-        (np.zeros((3, 90)), np.tile([1] * 5 + [0] * 85, (3, 1)), "the arms part on 5 questions (clusters) only"),
-        (np.zeros((2, 90)), np.zeros((2, 90)), "the arms part on 0 questions"),
-        (np.tile([0, 1, 1], (3, 10)), np.tile([1, 0, 1], (3, 10)), "the interval holds 0: data like these show"),
-        (np.zeros((3, 60)), [[1] * 40 + [0] * 20, [1] * 4 + [0] * 56, [1] * 16 + [0] * 44], "3 seeds that differ"),
+        (np.zeros((3, 90)), np.tile([1] * 5 + [0] * 85, (3, 1)), "the arms differ on 5 questions (clusters) only"),
+        (np.zeros((2, 90)), np.zeros((2, 90)), "the arms differ on 0 questions"),
+        (np.tile([0, 1, 1], (3, 10)), np.tile([1, 0, 1], (3, 10)), "no evidence either way: only gaps above about"),
+        (np.zeros((3, 60)), [[1] * 40 + [0] * 20, [1] * 4 + [0] * 56, [1] * 16 + [0] * 44], "3 seeds differ too much"),
     ],
 )
 def test_cannot_say_comes_with_its_reason(a, b, reason):

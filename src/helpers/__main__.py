@@ -273,7 +273,7 @@ def score(
     ] = None,
     base_url: BaseUrl = None,
     prompt: Annotated[
-        str, typer.Option(help="for a server: frame (the paper's prompt, as in training) or chat (its own template)")
+        str, typer.Option(help="frame (the paper's prompt, as in training) or chat (the model's own chat template)")
     ] = "frame",
     concurrency: Concurrency = 8,
     timeout: Timeout = 120.0,
@@ -296,12 +296,11 @@ def score(
         benchmarks_.get(name)
     if prompt not in ("frame", "chat"):
         raise UserError(f"unknown --prompt {prompt!r}: choose frame or chat")
-    if prompt == "chat" and not base_url:
-        raise UserError("--prompt chat is for a server: give its address with --base-url")
     if arm and not re.fullmatch(r"[\w.+-]+", arm):
         raise UserError(f"--arm {arm!r} is to name a folder: use letters, digits, dots and dashes")
     model = settings.model if model == "base" else model
     own_arm, seed = score_.arm_of(model, settings)
+    own_arm += "_chat" if prompt == "chat" and not base_url else ""  # two rows of one model
     folder = score_.generations(out, arm or own_arm, seed)
     if "humaneval" in names and benchmarks != "all" and not sandbox.permitted():
         raise sandbox.SandboxMissing  # asked for by name, it is refused rather than left out
@@ -317,7 +316,7 @@ def score(
         print(f"{model}: {sum(map(len, rows.values())):,} questions, asked on this machine")
         return
     else:
-        chat = score_.local_chat(settings, model)
+        chat = score_.local_chat(settings, model, prompt)
     out.mkdir(parents=True, exist_ok=True)
     table = score_.score(settings, chat, out, arm or own_arm, seed, names, limit, approve=_approval(yes))
     print(score_.shown(table, settings))

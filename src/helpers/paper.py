@@ -174,6 +174,17 @@ def scored(scores: pd.DataFrame) -> dict[tuple[str, str], tuple[float, float, fl
     return ours
 
 
+def apart(name: str = "mmlu", correlation: float = CORRELATION, model: str = "Mistral") -> float:
+    """On what share of a benchmark's questions exactly one of Role and LIMA is right: 0.25 for MMLU.
+
+    Table 1's two accuracies and an assumed `correlation` between the arms' answers give it. The course's one figure for
+    "what do 2,000 questions show?" is stats.detectable(2000, paper.apart()): 3.1 points. With the share of a run of your
+    own in its place the same function says what that run would show.
+    """
+    se = _difference(f"{model}-LIMA", f"{model}-Role", name, correlation)[1]
+    return TABLE2[name][0] * (se / 100) ** 2
+
+
 def supports(correlation: float = CORRELATION, ties: float = 0.35, level: float = 0.95) -> pd.DataFrame:
     """What the paper's own numbers carry: every difference Role - LIMA with z, p and what so many questions can show.
 
@@ -198,7 +209,8 @@ def supports(correlation: float = CORRELATION, ties: float = 0.35, level: float 
     for model in ("Llama", "Mistral"):
         eight = [(f"Table 1, {model}", name) for name in BENCHMARKS]
         table.loc[eight, "p Holm"] = stats.holm(table.p[eight])
-    table["detectable"] = float(norm.ppf((1 + level) / 2) + norm.ppf(0.8)) * table.se
+    spread = table.n * (table.se / 100) ** 2  # of one question's difference: `apart`, where there is one benchmark
+    table["detectable"] = [100 * stats.detectable(n, share, level=level) for n, share in zip(table.n, spread)]
     found = (table[["p", "p Holm"]] < 1 - level).sum(axis=1)
     table["supported"] = found.map({0: "no", 1: "uncorrected", 2: "yes"})
     return table

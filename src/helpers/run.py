@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import pandas as pd
 from filelock import FileLock
 
 from . import annotate, finetune, judge, models, profiles, score
-from .arms import LABELS
+from .arms import LABELS, TUNED
 from .data import REFERENCE, lima, source_for
 from .errors import UserError
 from .machine.places import root, seen_from
@@ -97,19 +97,31 @@ class Run:
         return pd.DataFrame(lines)
 
     def chat(self, arm: str, seed: int = 0, say=print):
-        """The arm's model, ready to answer: `base` as it came, `lima` and `role` tuned (trained if missing)."""
-        if arm not in score.ARMS:
+        """The arm's model, ready to answer: `lima` and `role` tuned (trained if missing), `base` as it came.
+
+        `base_chat` is base asked in its own chat template; a UserError if it has none.
+        """
+        if arm not in score.SCORED:
             raise UserError(f"unknown arm {arm!r}: choose base, lima or role")
-        if arm == "base":
-            return score.local_chat(self.profile)
+        if arm.startswith("base"):
+            return score.local_chat(self.profile, prompt="chat" if arm == "base_chat" else "frame")
         self.tuned(arm, seed, say)
         return score.local_chat(self.profile, self.model_folder(arm, seed))
 
     def scored(self, benchmarks: Sequence[str] | None = None, limit: int | None = None, say=print) -> pd.DataFrame:
-        """scores.csv for all arms and seeds, asking only what the journals do not hold yet."""
-        for arm in score.ARMS:
-            for seed in self.profile.seeds if arm != "base" else self.profile.seeds[:1]:
-                chat = self.chat(arm, seed, say)
+        """scores.csv for all arms and seeds, and for base in its own chat template, if it has one.
+
+        Only what the journals do not hold yet is asked.
+        """
+        for arm in score.SCORED:
+            for seed in self.profile.seeds[:1] if arm.startswith("base") else self.profile.seeds:
+                try:
+                    chat = self.chat(arm, seed, say)
+                except UserError as error:
+                    if arm != "base_chat":
+                        raise
+                    say(f"no row {LABELS[arm]!r}: {error}")
+                    continue
                 score.score(self.profile, chat, self.folder, arm, seed, benchmarks, limit, say)
                 del chat  # one model in memory at a time
                 models.release_memory()
@@ -151,6 +163,22 @@ class Run:
         say(f"{said}: reading the packaged answers and verdicts instead")
         pairs = judge.packaged_pairs(a, b)
         return pairs, judge.judge(pairs, (a, b), self.folder), "the packaged answers and verdicts"
+
+    def live_pairs(self, n: int, say=print) -> list[judge.Pair]:
+        """n open questions, answered by this run's own tuned models, role prompts hidden; none if it has not both.
+
+        The shortest questions, and answers of half the usual length, so that it takes seconds. They are kept apart, in
+        live/: the verdicts of `judged` stay as they are.
+        """
+        lacking = [arm for arm in TUNED if not (self.model_folder(arm) / "manifest.json").is_file()]
+        if lacking or n < 1:
+            return []
+        asked = sorted(judge.questions(source_for(self.profile.source)), key=lambda q: len(q["question"]))[:n]
+        short, rows = replace(self.profile, stage1_tokens=max(1, self.profile.stage1_tokens // 2)), []
+        for arm in TUNED:
+            rows.append(judge.answer(short, self.chat(arm, say=say), asked, self.folder / "live" / f"{arm}.jsonl", say))
+            models.release_memory()
+        return judge.pairs(*rows)
 
     def _own_or_reference(self, name: str) -> Path:
         own = self.folder / name

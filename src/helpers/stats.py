@@ -36,6 +36,15 @@ class SignTest(NamedTuple):
     p: float
 
 
+class Matched(NamedTuple):
+    n: int  # questions
+    gained: int  # on which the second arm is better
+    lost: int  # on which it is worse
+    p: float
+    difference: Interval
+    verdict: str  # "ahead" (the second arm), "behind", "cannot say"
+
+
 class Verdict(NamedTuple):
     answer: str  # "yes", "no", "cannot say"
     reason: str
@@ -124,6 +133,46 @@ def sign_test(differences: Sequence[float]) -> SignTest:
     return SignTest(up, down, len(values) - up - down, float(binomtest(up, up + down).pvalue) if up + down else 1.0)
 
 
+def matched(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Matched:
+    """Two arms on the same questions: which of these trained models is better? Arguments as for `paired`, no clusters.
+
+    The one rule for a row of the course's tables. Only questions on which the arms differ can tell, and p is their exact
+    sign test (one seed: McNemar's test). A bootstrap of a handful of such questions is too sure: with 5 of 12 gained and
+    none lost it leaves out 0, and p is 0.0625. With one seed of right and wrong the interval is `exact`; else `paired`
+    gives it. "ahead" or "behind" needs p < 1 - level and an interval without 0.
+    """
+    differences = _difference(a, b)
+    seeds, n = differences.shape
+    gained, lost, _, p = sign_test(differences.mean(0).round(9))
+    whole = seeds == 1 and np.isin(differences, (-1, 0, 1)).all()
+    difference = exact(gained, lost, n, level) if whole else paired(a, b, level)
+    known = p < 1 - level and not difference.low <= 0 <= difference.high
+    verdict = ("ahead" if difference.estimate > 0 else "behind") if known else "cannot say"
+    return Matched(n, gained, lost, p, difference, verdict)
+
+
+def exact(gained: int, lost: int, n: int, level: float = 0.95) -> Interval:
+    """The difference (gained - lost) / n of one pair of models, with an interval that agrees with the exact test.
+
+    Two shares make the difference: on how many of the n questions the arms differ (Wilson's interval), and how those are
+    divided (Clopper and Pearson's). Their errors are combined by square-and-add (Newcombe, Statist. Med. 17, 1998). It
+    leaves out 0 exactly where the sign test's p is below 1 - level, and has a width where the arms never differ. In
+    simulations (n from 4 to 500) it held the truth in 97.8 % on average, in 91 % at worst.
+    """
+    apart = wilson(gained + lost, n, level)
+    if not gained + lost:
+        return Interval(0.0, -apart.high, apart.high)
+    split = binomtest(gained, gained + lost).proportion_ci(level, method="exact")
+    way, low, high = (gained - lost) / (gained + lost), 2 * float(split.low) - 1, 2 * float(split.high) - 1
+    few, many = (apart.low, apart.high) if way > 0 else (apart.high, apart.low)
+    share, estimate = apart.estimate, (gained - lost) / n
+    below = estimate - math.hypot(share * (way - low), way * (share - few))
+    above = estimate + math.hypot(share * (high - way), way * (many - share))
+    below = max(below, low * apart.low) if low > 0 else max(below, -1.0)
+    above = min(above, high * apart.low) if high < 0 else min(above, 1.0)
+    return Interval(estimate, below, above)
+
+
 def holm(p_values: Sequence[float]) -> np.ndarray:
     """p-values adjusted for being several, in the order given (Holm, Scand. J. Statist. 6, 1979).
 
@@ -142,7 +191,7 @@ def detectable(n: int, disagree: float, power: float = 0.8, level: float = 0.95)
 
     (z_{1-alpha/2} + z_power) sqrt(disagree / n): the sample size formula of Miller, "Adding Error Bars to Evals" (arXiv
     2411.00640), with the variance of one question's difference at its largest: `disagree`, the share of questions that
-    exactly one model gets right (from a pilot run). Seeds that vary need more. At most 1.
+    exactly one model gets right (from a pilot run, or `paper.apart`). Seeds that vary need more. At most 1.
     """
     if n < 1 or not 0 <= disagree <= 1 or not 0 < power < 1 or not 0 < level < 1:
         raise ValueError(f"need n >= 1 and shares in 0..1, found n={n}, {disagree=}, {power=}, {level=}")
@@ -160,9 +209,9 @@ def verdict(
 ) -> Verdict:
     """Does b beat a? "yes", "no" (a is ahead) or "cannot say", with the reason in words. Arguments as for `paired`.
 
-    A winner takes three things: two seeds or more, PARTED questions on which the arms differ, and 0 outside *both*
-    intervals, the bootstrap's (new questions and seeds) and the t test's over seeds. Each stops what the other lets
-    through: where the arms do not differ, the bootstrap alone names a winner in 18 % of simulations (2 seeds, sd 3
+    A winner takes three things: two seeds or more, an exact sign test over the questions (clusters) on which the arms
+    differ (as in `matched`), and 0 outside *both* intervals, the bootstrap's (new questions and seeds) and the t test's
+    over seeds. Each stops what the others let through: where the arms do not differ, the bootstrap alone names a winner in 18 % of simulations (2 seeds, sd 3
     points, n = 2,290), the t test alone in 42 % (8 seeds, sd 0, n = 164). Together they say a false "yes" in 4.5 % at
     most (600 simulations in each of 81 settings: 2 to 8 seeds, n from 20 to 2,290, sd 0 to 3 points), and a false "no"
     as seldom: a winner of either kind in about 5 %.
@@ -172,20 +221,27 @@ def verdict(
     difference, runs = _bootstrap(strata, level, draws, seed), _by_seed(strata)
     estimate, low, high = map(_points, difference)
     said, doubts = f"{estimate} points, {100 * level:.4g} % interval {low} to {high}", []
-    parted = sum(int((np.abs(sums.sum(0)) > 1e-9).sum()) for sums, _ in strata)
+    signs = sign_test(np.concatenate([sums.sum(0).round(9) for sums, _ in strata]))
+    parted = signs.up + signs.down
     if parted < PARTED:
-        doubts.append(f"the arms part on {parted} questions (clusters) only: fewer than {PARTED} cannot show a winner")
+        doubts.append(
+            f"the arms differ on {parted} questions (clusters) only: fewer than {PARTED} cannot show a winner"
+        )
     elif difference.low <= 0 <= difference.high:
         shows = 100 * _deviations(0.8, level) * (difference.high - difference.low) / 2 / norm.ppf((1 + level) / 2)
-        doubts.append(f"the interval holds 0: data like these show {shows:.1f} points or more")
+        doubts.append(f"no evidence either way: only gaps above about {shows:.0f} points would show")
+    elif signs.p >= 1 - level:
+        doubts.append(
+            f"of the questions (clusters) that differ {signs.up} go up and {signs.down} down, p = {signs.p:.2f}"
+        )
     if len(runs) < 2:
-        doubts.append("one seed only: another training run may turn the difference")
+        doubts.append("one seed only: another training run may give another difference")
     else:
         low_t, high_t, p_t = _t_over_seeds(runs, level)
         p = f"p = {p_t:.3f}" if p_t >= 0.001 else "p < 0.001"
         said += f", seeds {', '.join(map(_points, runs))} (paired t: {p})"
         if low_t <= 0 <= high_t:
-            doubts.append(f"{len(runs)} seeds that differ so much do not settle it")
+            doubts.append(f"{len(runs)} seeds differ too much")
     if doubts:
         return Verdict("cannot say", f"{'; '.join(doubts)} ({said})", difference)
     answer, ahead = ("yes", names[1]) if difference.estimate > 0 else ("no", names[0])

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from ..run import Run
 
 ARMS = ("lima", "role")
-NAMES = {"base": "the base model", "lima": "LIMA", "role": "LIMA-Role"}
+NAMES = {
+    "base": "the base model",
+    "base_chat": "the base model in its own template",
+    "lima": "LIMA",
+    "role": "LIMA-Role",
+}
 FEW = 30  # questions; a domain with fewer cannot be spoken of alone
 
 
@@ -68,9 +73,9 @@ def table(pairs: pd.DataFrame, by: str = "group", arms: Sequence[str] = ARMS) ->
 
     n: questions. `lima`, `role`: accuracy, with Wilson's interval `_low`, `_high`, which
     counts a question once, however many seeds answered it.
-    difference: second minus first arm, with its bootstrap interval `low`, `high`.
-    gained, lost: questions on which the second arm is better, worse; p: their exact sign
-    test (for one seed that is McNemar's test).
+    difference: second minus first arm, with its interval `low`, `high`; gained, lost:
+    questions on which the second arm is better, worse; p: their exact sign test (one seed:
+    McNemar's test); verdict: "ahead", "behind" or "cannot say", all by `stats.matched`.
     """
     first, second = arms
     lines = {}
@@ -80,13 +85,12 @@ def table(pairs: pd.DataFrame, by: str = "group", arms: Sequence[str] = ARMS) ->
         for arm, grid in by_arm.items():
             share = stats.share_of_questions(float(grid.to_numpy().mean()), line["n"])
             line |= {arm: share.estimate, f"{arm}_low": share.low, f"{arm}_high": share.high}
-        difference = stats.paired(by_arm[first], by_arm[second])
-        signs = stats.sign_test(by_arm[second].mean() - by_arm[first].mean())
-        line |= {"difference": difference.estimate, "low": difference.low}
-        line |= {"high": difference.high, "gained": signs.up, "lost": signs.down, "p": signs.p}
+        found = stats.matched(by_arm[first], by_arm[second])
+        line |= dict(zip(("difference", "low", "high"), found.difference))
+        line |= {"gained": found.gained, "lost": found.lost, "p": found.p, "verdict": found.verdict}
         lines[name] = line
     columns = ["n", *(arm + end for arm in arms for end in ("", "_low", "_high"))]
-    columns += ["difference", "low", "high", "gained", "lost", "p"]
+    columns += ["difference", "low", "high", "gained", "lost", "p", "verdict"]
     result = pd.DataFrame.from_dict(lines, orient="index", columns=columns)
     result.index.name = {"group": "domain"}.get(by, by)
     return result.sort_values("difference", ascending=False, kind="stable")
@@ -95,6 +99,30 @@ def table(pairs: pd.DataFrame, by: str = "group", arms: Sequence[str] = ARMS) ->
 def grids(pairs: pd.DataFrame, arms: Sequence[str] = ARMS) -> dict[str, pd.DataFrame]:
     """`correct` of each arm with shape [seeds, questions], the questions in the same order."""
     return {a: pairs[pairs.arm == a].pivot(index="seed", columns="question_id", values="correct") for a in arms}
+
+
+def letters(pairs: pd.DataFrame) -> pd.DataFrame:
+    """How often each arm names each letter, and what always naming it would score.
+
+    Index: the arms, then "right answers" and "always this letter". Columns A to D and unparsed (shares of 1), accuracy.
+    """
+    gold = pairs[pairs.arm == pairs.arm.iloc[0]].gold.value_counts(normalize=True)
+    shares = {
+        arm: part.prediction.fillna("unparsed").value_counts(normalize=True)
+        for arm, part in pairs.groupby("arm", sort=False)
+    }
+    table = pd.DataFrame([*shares.values(), gold, gold], [*shares, "right answers", "always this letter"])
+    table = table.reindex(columns=[*"ABCD", "unparsed"]).fillna(0.0)
+    table.loc["always this letter", "unparsed"] = float("nan")
+    return table.assign(accuracy=pairs.groupby("arm").correct.mean())
+
+
+def favourite(pairs: pd.DataFrame, arm: str) -> tuple[str, pd.Series]:
+    """The letter that an arm names most often, and what always naming it would score in each group (shares of 1)."""
+    own = pairs[pairs.arm == arm]
+    letter = own.prediction.dropna().mode()
+    letter = letter.iloc[0] if len(letter) else "A"
+    return letter, (own.gold == letter).groupby(own.group).mean()
 
 
 def absent(answers: pd.DataFrame, arms: Sequence[str] = ARMS) -> list[str]:
@@ -159,6 +187,6 @@ def cannot_say(pairs: pd.DataFrame, arms: Sequence[str] = ARMS, answers: pd.Data
         found.append("the arms are right on the same questions: these cannot tell them apart")
     elif alike:
         found.append(
-            f"no question of {', '.join(alike)} parts the arms: a difference of 0 without a bar is no certainty"
+            f"no question of {', '.join(alike)} tells the arms apart: a difference of 0 there is no information"
         )
     return found

@@ -65,6 +65,29 @@ def ranked(counter: Counter) -> list[tuple[str, int]]:
     return sorted(counter.items(), key=lambda item: (-item[1], item[0]))
 
 
+def leading(counter: Counter, top: int = 1) -> str:
+    """The `top` most frequent nouns with their counts. Nouns that are equally frequent are never cut by the alphabet."""
+    if not counter:
+        return "–"
+    order = ranked(counter)
+    least = order[min(top, len(order)) - 1][1]
+    tied = [noun for noun, k in order if k == least]
+    above = [f"{noun} {k}" for noun, k in order if k > least]
+    if len(above) + len(tied) <= top:
+        return ", ".join([*above, *(f"{noun} {least}" for noun in tied)])
+    return ", ".join([*above, f"{len(tied)} nouns {least} each"])
+
+
+def copied(counter: Counter, trained: Iterable[str]) -> pd.DataFrame:
+    """A line a noun that the model wrote: count, and `trained`, how often it stands in the role prompts it was trained on.
+
+    `trained`: the role descriptions of those rows.
+    """
+    known = Counter(filter(None, map(roles.role_noun, trained)))
+    lines = [(noun, k, known[noun]) for noun, k in ranked(counter)]
+    return pd.DataFrame(lines, columns=["noun", "count", "trained"])
+
+
 def table(by_group: dict[str, Counter]) -> pd.DataFrame:
     """The numbers behind bars and clouds, a line a noun: group, noun, count, share of the group's roles."""
     lines = [(g, noun, k, k / c.total()) for g, c in by_group.items() for noun, k in ranked(c)]
@@ -79,8 +102,7 @@ def overview(lines: pd.DataFrame, by_group: dict[str, Counter], top: int = 3) ->
         part = lines[lines.group == group]
         texts = part.description.dropna()
         distinct = texts.str.lower().nunique() / len(texts) if len(texts) else None
-        most = ", ".join(f"{noun} {k}" for noun, k in ranked(counter)[:top]) or "–"
-        result.append((group, len(part), len(texts), distinct, len(counter), most))
+        result.append((group, len(part), len(texts), distinct, len(counter), leading(counter, top)))
     return pd.DataFrame(result, columns=["group", "answers", "roles", "distinct", "nouns", "most frequent"])
 
 
@@ -106,8 +128,8 @@ def diversity(answers: pd.DataFrame, first: str = "lima", second: str = "role") 
     """A line for each benchmark with at least FEWEST roles of the arm `second`.
 
     Columns: benchmark; kind (multi-domain or single-domain, as in the paper); roles; nouns; `nouns at equal n`, at
-    the number of roles of the smallest benchmark; gain (`second` minus `first`, points) with its bootstrap interval
-    low, high, empty where the arms share no question; the paper's gain (Mistral).
+    the number of roles of the smallest benchmark; gain (`second` minus `first`, points) with the interval of
+    `stats.matched` low, high, empty where the arms share no question; the paper's gain (Mistral).
     """
     lines = read(answers[answers.arm == second])
     words = {name: list(lines[lines.benchmark == name].noun.dropna()) for name in BENCHMARKS}
@@ -128,7 +150,7 @@ def _gain(answers: pd.DataFrame, benchmark: str, arms: Sequence[str]) -> tuple[f
     if both.empty:
         return (float("nan"),) * 3
     first, second = grids(both, arms).values()
-    return tuple(100 * x for x in stats.paired(first, second))
+    return tuple(100 * x for x in stats.matched(first, second).difference)
 
 
 def correlation(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:

@@ -136,7 +136,7 @@ def remarks(records: Iterable[Record]) -> Record:
 class Nobody:
     """Stands where a model was: what it answered is read from the journal, and nothing new can be asked."""
 
-    prompt, turns = "frame", True
+    prompt, turns, continues = "frame", True, True
 
     def __init__(self, name: str, advice: str) -> None:
         self.name, self.advice, self.meter = name, advice, money.free()

@@ -29,17 +29,30 @@ class LocalChat:
     not depend on it.
     """
 
-    prompt = "frame"  # it reads the paper's frame, and can continue its own turn
     turns = True  # it knows how a turn of the assistant ends
+    continues = True  # and can continue its own
 
-    def __init__(self, model: Any, tokenizer: Any, name: str, batch_size: int = 64, batch_tokens: int = 32_768) -> None:
-        self.model, self.tokenizer, self.name = model, tokenizer, name
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        name: str,
+        batch_size: int = 64,
+        batch_tokens: int = 32_768,
+        prompt: str = "frame",
+    ) -> None:
+        """`prompt`: "frame" asks in the paper's frame, "chat" in the tokenizer's own chat template."""
+        self.model, self.tokenizer, self.name, self.prompt = model, tokenizer, name, prompt
         self.batch_size, self.batch_tokens = batch_size, batch_tokens
         self.meter = money.free()
 
     def text(self, messages: Messages) -> str:
         """What the model reads of a conversation."""
-        return frame(messages, self.tokenizer.eos_token or "")
+        if self.prompt == "frame":
+            return frame(messages, self.tokenizer.eos_token or "")
+        mine = messages[-1]["role"] == "assistant"  # a turn that stays open
+        how = {"continue_final_message": True} if mine else {"add_generation_prompt": True}
+        return self.tokenizer.apply_chat_template(messages, tokenize=False, **how)
 
     def complete(
         self,
@@ -56,7 +69,10 @@ class LocalChat:
         writes up to `then_tokens` more, without reading its prompt twice. An opening (`strategies.opening`) of up to
         `opening_tokens` does not count: the answer after it has the room of an answer without one. Always greedy, whatever the `temperature`.
         """
-        prompts = [frame_ids(m, self.tokenizer) for m in conversations]
+        if self.prompt == "frame":
+            prompts = [frame_ids(m, self.tokenizer) for m in conversations]
+        else:  # a chat template holds the special tokens
+            prompts = [self.tokenizer(self.text(m), add_special_tokens=False).input_ids for m in conversations]
         room = max_tokens + opening_tokens + then_tokens + (TRIGGER if then else 0)
         known = (getattr(self.model.config, name, None) for name in ("max_position_embeddings", "max_seq_len"))
         limit = next((n for n in known if n and n > 0), float("inf"))  # XLNet says -1
@@ -286,11 +302,16 @@ def _end_tokens(model: Any, tokenizer: Any) -> set[int]:
     return {i for i in [*ids, tokenizer.eos_token_id] if i is not None}
 
 
-def local_chat(profile: Profile, name: str | Path | None = None) -> LocalChat:
-    """A model in this process, named by its weights and their precision (so that a journal never mixes two models)."""
+def local_chat(profile: Profile, name: str | Path | None = None, prompt: str = "frame") -> LocalChat:
+    """A model in this process, named by its weights and their precision (so that a journal never mixes two models).
+
+    `prompt` as for `LocalChat`; "chat" is a UserError for a model whose tokenizer has no chat template.
+    """
     name = str(name or profile.model)
+    if prompt == "chat" and models.tokenizer(profile, name).chat_template is None:
+        raise UserError(f"{Path(name).name} has no chat template of its own: ask it in the paper's frame")
     model, tokenizer = models.load(profile, name)
     precision = "nf4" if profile.quantized else profile.dtype
     suffix = "" if precision == "float32" else f" in {precision}"
     size, tokens = profile.generation_batch, profile.generation_tokens
-    return LocalChat(model, tokenizer, models.fingerprint(name) + suffix, size, tokens)
+    return LocalChat(model, tokenizer, models.fingerprint(name) + suffix, size, tokens, prompt)

@@ -68,6 +68,11 @@ class EndpointChat:
         return frame(messages) if self.prompt == "frame" else "\n".join(m["content"] for m in messages)
 
     @property
+    def continues(self) -> bool:
+        """Whether it can continue its own turn."""
+        return self.prompt == "frame"
+
+    @property
     def turns(self) -> bool:
         """Whether it can be asked in several turns: only the model's tokenizer knows the end token between them."""
         return self.prompt == "chat"

@@ -2,5 +2,6 @@
 
 from .answers import PACKAGED, ROLE_ROOM, answer, answers_of, load_answers, questions
 from .judging import PACKAGED_JUDGE, PACKAGED_STAMP, PARAMS, compare, judge, keys, packaged_pairs, parse, plan, read
+from .live import lean
 from .pairs import PROMPT, Pair, games, hide, leak, pairs, prompt
 from .verdicts import Comparison

@@ -109,6 +109,21 @@ def orders(comparison: Comparison, a: str | None = None, b: str | None = None) -
     return pd.DataFrame.from_dict(lines, orient="index").rename(columns={"estimate": "net"})
 
 
+def both_ways(comparison: Comparison) -> pd.DataFrame:
+    """The result with empty answers as losses, and without these questions: n, b, tie, a, net, low, high, p.
+
+    Net as in `orders`; p: the exact sign test of wins against losses. An empty answer is a fact about length, not a
+    verdict on quality, so a result that needs it is a result about empty answers.
+    """
+    table = comparison.table[comparison.table.result.isin(["a", "tie", "b"])]
+    lines = {}
+    for name, part in (("empty answers lose", table), ("without them", table[table.settled != "empty"])):
+        counts = {what: int((part.result == what).sum()) for what in ("b", "tie", "a")}
+        p = stats.sign_test([1.0] * counts["b"] + [-1.0] * counts["a"] + [0.0]).p
+        lines[name] = {"n": len(part), **counts, **_net(part.result, part.settled.notna())._asdict(), "p": p}
+    return pd.DataFrame.from_dict(lines, orient="index").rename(columns={"estimate": "net"})
+
+
 def _net(results: pd.Series, settled: pd.Series) -> stats.Interval:
     if settled.reindex(results.index).all():  # nobody has judged anything
         return stats.Interval(float("nan"), -1.0, 1.0)
@@ -118,7 +133,7 @@ def _net(results: pd.Series, settled: pd.Series) -> stats.Interval:
 def _first(choices: list[tuple[int, bool]]) -> stats.Interval:
     """Share of the first place from (question, whether the first was chosen); whole questions are drawn again.
 
-    The two verdicts on a question are not independent: quality parts them, a taste for a place joins them.
+    The two verdicts on a question are not independent: quality makes them differ, a taste for a place makes them alike.
     """
     questions, first = [i for i, _ in choices], [chosen for _, chosen in choices]
     n, k = len(set(questions)), sum(first)
@@ -149,7 +164,11 @@ def remarks(comparison: Comparison) -> list[str]:
     if s.left_out["role shown"]:
         said.append(f"Left out because an answer still shows a role prompt: {s.left_out['role shown']} questions.")
     if s.settled["empty"]:
-        said.append(f"Settled without the judge because an answer is empty: {s.settled['empty']} questions.")
+        ways = [f"{max(w.a, w.b)} wins to {min(w.a, w.b)} (p = {w.p:.3f})" for w in both_ways(comparison).itertuples()]
+        said.append(
+            f"Lost without a judge because the answer is empty: {s.settled['empty']} questions. With them it is {ways[0]}, "
+            f"without them {ways[1]}."
+        )
     if 0 < s.n < 20:
         said.append(f"Too few questions with a result for their interval to mean much: {s.n}.")
     if s.net.estimate == s.net.estimate and s.net.low <= 0 <= s.net.high:

@@ -272,10 +272,16 @@ FINDINGS: dict[str, Callable[[dict[str, Any]], str]] = {
         f"LIMA-Role ahead of LIMA in {m['domains_ahead']} MMLU domains, level in {m['domains_tied']}, behind in "
         f"{m['domains_behind']}; over all {m['n']} questions {_points(m['difference'], m['low'], m['high'])}. "
         "The paper: ahead in 9 of 10."
+        + (
+            f" The role arm names {m['letter']} in {100 * m['letter_share']:.0f} % of its answers and is right in "
+            f"{100 * m['role_accuracy']:.1f} %; always {m['letter']} would be right in {100 * m['always_letter']:.1f} %."
+            if "letter" in m
+            else ""
+        )
     ),
     "05": lambda m: (
         f"{m['distinct_nouns']} different role nouns over {m['n']} MMLU questions; the most frequent by domain: "
-        + ", ".join(f"{domain} {noun or '–'}" for domain, noun in m["top_nouns"].items())
+        + "; ".join(f"{domain}: {noun or '–'}" for domain, noun in m["top_nouns"].items())
         + "."
     ),
     "06": lambda m: (

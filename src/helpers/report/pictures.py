@@ -21,7 +21,7 @@ PICTURES = {  # name of the figure -> (title, what it shows and what it cannot)
     "mmlu_domains": (
         "MMLU by domain (Figure 3 of the paper)",
         "Accuracy by domain for both tuned arms, and their difference on the same questions. An interval that holds "
-        "zero shows no difference; among ten domains one looks special by luck alone in four of ten such pictures.",
+        "zero shows no difference. A cross is what always writing one letter would score, the one that LIMA-Role writes most. Among ten domains one looks special by luck alone in four of ten such pictures.",
     ),
     "role_clouds": (
         "The roles the model gave itself (Figure 4 of the paper)",
@@ -48,7 +48,7 @@ PICTURES = {  # name of the figure -> (title, what it shows and what it cannot)
     ),
     "repetitions": (
         "What 20, 200 and 2,000 questions can show",
-        "Simulated studies of one true gain, drawn from how often the arms really part. The narrower the bars, the more "
+        "Simulated studies of one true gain, with as many questions that tell the arms apart as the paper's MMLU (assumed: a quarter). The narrower the bars, the more "
         "questions; small studies that exclude zero overshoot. It leaves out seeds, which no number of questions averages away.",
     ),
     "role_diversity": (
@@ -127,6 +127,7 @@ def numbers(folder: Path, name: str) -> pd.DataFrame | None:
 
 FEW = 24  # numbers that an alternative text says one by one
 BESIDE = ("n", "seed", "seeds", "correct", "random", "p")  # columns that stand beside a result and are not one
+TEXTS = ("wording", "verdict")  # columns of words that name no line
 NAMES = ("step", "layer", "design", "dialogues")  # columns that name a line, although they are numbers
 
 
@@ -137,8 +138,8 @@ def describe(table: pd.DataFrame | None) -> str:
     """
     if table is None or table.empty:
         return ""
-    words = [c for c in table if c in NAMES or (table[c].dtype.kind not in "iufb" and c != "wording")]
-    left_out = (*words, *BESIDE, "wording")
+    words = [c for c in table if c in NAMES or (table[c].dtype.kind not in "iufb" and c not in TEXTS)]
+    left_out = (*words, *BESIDE, *TEXTS)
     measured = [
         c for c in table.dropna(axis=1, how="all") if c not in left_out and not str(c).endswith(("low", "high"))
     ]

@@ -114,8 +114,13 @@ def repetitions(studies: pd.DataFrame, gain: float) -> Figure:
     return figure
 
 
-def domains(table: pd.DataFrame, first: str = "lima", second: str = "role") -> Figure:
-    """The paper's Figure 3 from `domains.table`: accuracy of two arms with intervals; right, the paired difference."""
+def domains(
+    table: pd.DataFrame, first: str = "lima", second: str = "role", always: tuple[str, pd.Series] | None = None
+) -> Figure:
+    """The paper's Figure 3 from `domains.table`: accuracy of two arms with intervals; right, the paired difference.
+
+    `always` (`domains.favourite`): a letter, and what always naming it would score in each domain; a cross.
+    """
     y = np.arange(len(table))[::-1]
     figure, (left, right) = _panels(1.6 + 0.42 * len(table), (1.2, 1))
     for offset, arm in ((0.16, first), (-0.16, second)):
@@ -123,6 +128,11 @@ def domains(table: pd.DataFrame, first: str = "lima", second: str = "role") -> F
         left.hlines(y + offset, 100 * low, 100 * high, color=COLOURS[arm], linewidth=2.2, alpha=0.55)
         left.plot(100 * table[arm], y + offset, "o", color=COLOURS[arm], label=LABELS[arm], markersize=6.5)
     left.axvline(25, color=INK, linestyle=":", linewidth=1.4, label="guessing")
+    if always:
+        letter, share = always
+        left.plot(
+            100 * share.reindex(table.index), y, "x", color=INK, label=f"always “{letter}”", markersize=7, zorder=4
+        )
     labels = [f"{name.replace('_', ' ')}\nn = {n}" for name, n in zip(table.index, table.n)]
     left.set_yticks(y, labels, linespacing=0.95)
     left.set(xlabel="accuracy (%)", xlim=(-3, 103), ylim=(-0.6, len(table) - 0.4), title="Accuracy")
@@ -130,7 +140,9 @@ def domains(table: pd.DataFrame, first: str = "lima", second: str = "role") -> F
     right.hlines(y, 100 * table.low, 100 * table.high, color=INK, linewidth=2.2, alpha=0.45)
     right.plot(100 * table.difference, y, "D", color=INK, markersize=6)
     right.set(xlabel="points", title=f"{LABELS[second]} − {LABELS[first]}")
-    figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=10.5)
+    figure.legend(
+        *left.get_legend_handles_labels(), loc="outside upper center", ncols=2 if always else 3, fontsize=10.5
+    )
     return figure
 
 
@@ -144,6 +156,12 @@ def noun_bars(counts: dict[str, Counter], top: int = 5) -> Figure:
             axis.barh(row, count / counter.total(), color=COLOURS["role"], height=0.72)
             axis.text(count / counter.total(), row, f" {count}", va="center", fontsize=10)
         axis.set_yticks(range(len(first)), [noun for noun, _ in first], fontsize=10)
+        if (
+            more := sum(k == first[-1][1] for k in counter.values()) - sum(k == first[-1][1] for _, k in first)
+            if first
+            else 0
+        ):
+            axis.text(1, 0.02, f"+ {more} more with {first[-1][1]}", transform=axis.transAxes, ha="right", fontsize=9)
         axis.set(ylim=(top - 0.4, -0.6), xlim=(0, 1.18 * max(shares, default=1)), xticks=[])
         axis.set_title(f"{group} · {counter.total()} roles", fontsize=11, loc="right")  # to the left there is room
         axis.spines["bottom"].set_visible(False)

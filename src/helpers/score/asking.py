@@ -71,7 +71,7 @@ def protocol(profile: Profile, chat: Any) -> str:
         raise UserError(
             "only the model's tokenizer knows how a turn ends: on a server, use --prompt chat for two turns"
         )
-    return "turn" if profile.stage2 == "continue" and chat.prompt != "frame" else profile.stage2
+    return "turn" if profile.stage2 == "continue" and not chat.continues else profile.stage2
 
 
 def requests(profile: Profile, chat: Any, rows: dict[str, list[dict[str, Any]]]) -> dict[str, list[Request]]:

@@ -14,7 +14,7 @@ import pandas as pd
 from filelock import FileLock
 
 from .. import benchmarks, paper, stats, strategies
-from ..arms import ARMS
+from ..arms import SCORED
 from ..chat import money
 from ..errors import UserError
 from ..profiles import Profile
@@ -155,9 +155,9 @@ def _merge(path: Path, new: pd.DataFrame) -> None:
             replaced = set(new[identity].itertuples(index=False, name=None))
             kept = [t not in replaced for t in old[identity].itertuples(index=False, name=None)]
             new = pd.concat([old[kept], new], ignore_index=True) if any(kept) else new
-        order = {n: i for i, n in enumerate([*ARMS, *benchmarks.BENCHMARKS])}
-        ranked = new.assign(_arm=new.arm.map(order).fillna(len(ARMS)), _benchmark=new.benchmark.map(order))
-        ranked = ranked.sort_values(["_arm", "arm", "seed", "_benchmark"], kind="stable")  # baselines behind our arms
+        order = {n: i for i, n in enumerate([*SCORED, *benchmarks.BENCHMARKS])}
+        ranked = new.assign(_arm=new.arm.map(order).fillna(len(SCORED)), _benchmark=new.benchmark.map(order))
+        ranked = ranked.sort_values(["_arm", "arm", "seed", "_benchmark"], kind="stable")  # baselines after our arms
         temporary = path.with_suffix(".csv.tmp")
         ranked[new.columns].to_csv(temporary, index=False, lineterminator="\n")
         temporary.replace(path)

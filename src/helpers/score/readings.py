@@ -1,6 +1,7 @@
-"""How much of a score is the ruler: the same replies read again, the same questions asked again, the same study repeated.
+"""How much of a score comes from the reading: the same replies read again, the same questions asked again, the same
+study repeated.
 
-None of the three changes the model. Where a difference between two arms moves with them, it is not in the model.
+None of the three changes the model. If a difference between two arms moves with them, it is not in the model.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from .. import benchmarks, models, roles, stats
-from ..arms import ARMS
+from ..arms import ARMS, TUNED
 from ..chat import LocalChat, journal
 from ..chat.asking import Record
 from ..profiles import Profile
@@ -74,23 +75,74 @@ def read(record: dict[str, Any], row: dict[str, Any], stage: str, rule: str, str
 def readings(replies: pd.DataFrame, rows: dict[str, list[dict[str, Any]]]) -> pd.DataFrame:
     """One line of READINGS each: accuracy by arm, their difference, unparsed shares of both tuned arms, in 0..1.
 
-    Programs (HumanEval) are left out: reading one again means running it again.
+    Programs (HumanEval) are left out: reading one again means running it again. So is base in its own template.
     """
-    by_id = {row["question_id"]: row for own in rows.values() for row in own}
-    records = [
-        r for r in replies.to_dict("records") if r["question_id"] in by_id and benchmarks.get(r["benchmark"]).STAGE2
-    ]
+    by_id, records = _readable(replies, rows, ARMS)
     arms, lines = [r["arm"] for r in records], []
     for title, how in READINGS.items():
         said = [read(record, by_id[record["question_id"]], *how) for record in records]
         right = pd.Series([s == r["gold"] for s, r in zip(said, records)], dtype=float).groupby(arms).mean()
         unparsed = pd.Series([s is None for s in said], dtype=float).groupby(arms).mean()
-        right, unparsed = right.reindex(ARMS), unparsed.reindex(["lima", "role"])
+        right, unparsed = right.reindex(ARMS), unparsed.reindex(TUNED)
         difference = {"role - lima": right["role"] - right["lima"]}
         lines.append(
             {"reading": title, "replies": len(said), **right, **difference, **unparsed.add_prefix("unparsed ")}
         )
     return pd.DataFrame(lines)
+
+
+def limits(replies: pd.DataFrame, rows: dict[str, list[dict[str, Any]]], tokenizer: Any, limit: int) -> pd.DataFrame:
+    """The same replies of both tuned arms, whole and cut to `limit` tokens in all, role prompt included.
+
+    Index (room, arm); columns n, answer (mean words after the role prompt), empty, unparsed, correct (shares of 1), as
+    stage 1 is read by the rule "kojima": what stage 2 said came after the whole reply. No model is asked.
+    """
+    by_id, records = _readable(replies, rows, TUNED)
+    lines = []
+    for room, most in (("the answer's own", None), (f"{limit} in all", limit)):
+        for record in records:
+            text = tokenizer.decode(tokenizer(record["stage1"], add_special_tokens=False).input_ids[:most])
+            left = roles.strip(text)[1]
+            said = read(record | {"stage1": text}, by_id[record["question_id"]], "stage1", "kojima")
+            marks = (len(left.split()), not left, said is None, said == record["gold"])
+            lines.append((room, record["arm"], 1, *map(float, marks)))
+    table = pd.DataFrame(lines, columns=["room", "arm", "n", "answer", "empty", "unparsed", "correct"])
+    by = table.groupby(["room", "arm"], sort=False)
+    return by.mean().assign(n=by.n.sum())
+
+
+def _readable(replies: pd.DataFrame, rows: dict[str, list[dict[str, Any]]], arms: Sequence[str]) -> tuple[dict, list]:
+    """(question by id, the replies of these arms that can be read again without running a program)."""
+    by_id = {row["question_id"]: row for own in rows.values() for row in own}
+    own = replies[replies.arm.isin(arms) & replies.question_id.isin(by_id)].to_dict("records")
+    return by_id, [record for record in own if benchmarks.get(record["benchmark"]).STAGE2]
+
+
+def carried(answers: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """What carries the pooled difference of both tuned arms: a line a benchmark (`stats.matched`), then all pooled.
+
+    n, gained, lost, p; `points`: what the benchmark adds to the pooled difference; `without`: the pooled difference
+    without it (both shares of 1); verdict. One that no arm answered is left out.
+    """
+    grids = {}
+    for name in names:
+        part = answers[answers.benchmark == name]
+        by_arm = [part[part.arm == arm].pivot(index="seed", columns="question_id", values="correct") for arm in TUNED]
+        first, second = by_arm[0].align(by_arm[1], join="inner")
+        if first.size:
+            grids[name] = (first.to_numpy(), second.to_numpy())
+    n = sum(first.shape[1] for first, _ in grids.values())
+    net = {name: (second - first).mean(0).sum() for name, (first, second) in grids.items()}
+    lines = {}
+    for name, (first, second) in grids.items():
+        own, rest = stats.matched(first, second), n - first.shape[1]
+        without = (sum(net.values()) - net[name]) / rest if rest else float("nan")
+        lines[name] = (own.n, own.gained, own.lost, own.p, net[name] / n, without, own.verdict)
+    if grids:
+        both = stats.matched(*(np.concatenate(part, axis=1) for part in zip(*grids.values())))
+        lines["all of them"] = (*both[:4], both.difference.estimate, float("nan"), both.verdict)
+    columns = ["n", "gained", "lost", "p", "points", "without", "verdict"]
+    return pd.DataFrame.from_dict(lines, orient="index", columns=columns)
 
 
 # --- the same questions, asked again -------------------------------------------------------------
@@ -143,7 +195,7 @@ def repeat(n: int, gain: float, apart: float, times: int = 4_000, seed: int = 0)
     paired 95 % interval, normal approximation), one line a study.
     """
     if not abs(gain) <= apart <= 1:
-        raise ValueError(f"arms that differ by {gain} must part on at least so many questions, found {apart}")
+        raise ValueError(f"arms that differ by {gain} must differ on at least so many questions, found {apart}")
     dice = np.random.default_rng([seed, n])
     wins, losses, _ = dice.multinomial(n, [(apart + gain) / 2, (apart - gain) / 2, 1 - apart], size=times).T
     difference = (wins - losses) / n
