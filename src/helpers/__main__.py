@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .classroom import commands
 from .errors import UserError
 
 if TYPE_CHECKING:
@@ -369,6 +370,10 @@ def judge(
     pairs = judge_.pairs(rows_a, rows_b)[:limit]
     comparison = judge_.judge(pairs, names, out, chat, approve=_approval(yes))
     print("\n".join(verdicts.lines(comparison)))
+
+
+app.command()(commands.student)
+app.command()(commands.progress)
 
 
 @app.command(hidden=True)
