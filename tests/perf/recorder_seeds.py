@@ -33,10 +33,14 @@ def main() -> None:
         trained = marks[marks.people != recorder.LONGER].groupby("arm").right.mean()
         best = trained.drop("record").idxmax()
         ahead.append(trained["record"] - trained[best])
-        print(f"seed {seed}: record {trained['record']:.1%}, best other arm {best} {trained[best]:.1%}, ahead {ahead[-1]:.1%}\n")
+        print(
+            f"seed {seed}: record {trained['record']:.1%}, best other arm {best} {trained[best]:.1%}, ahead {ahead[-1]:.1%}\n"
+        )
         if options.publish and seed == int(options.seeds.split(",")[0]):
             replies.to_csv(REFERENCE / "recorder.csv", index=False, lineterminator="\n")
-    print(f"record is ahead by {min(ahead):.1%} to {max(ahead):.1%}; at least {ENOUGH:.0%} in each seed: {min(ahead) >= ENOUGH}")
+    print(
+        f"record is ahead by {min(ahead):.1%} to {max(ahead):.1%}; at least {ENOUGH:.0%} in each seed: {min(ahead) >= ENOUGH}"
+    )
 
 
 if __name__ == "__main__":

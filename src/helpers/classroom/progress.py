@@ -20,7 +20,6 @@ from typing import Any
 
 import psutil
 
-from .. import __version__
 from ..errors import UserError
 from ..machine.places import root
 from . import exercises as exercises_
@@ -34,7 +33,7 @@ def progress(where: Sequence[Path] = (), seconds: float = 30.0, say: Callable = 
     """Say one line a lesson, and return all of it for a JSON file.
 
     `where`: a folder (its notebooks/, or the notebooks in it), or notebooks; () for the course's. `seconds`: for each
-    exercise. Returns {"version", "made", "lessons": {"02": {"files", "saved", "solved", "of", "exercises": {"labels":
+    exercise. Returns {"made", "lessons": {"02": {"files", "saved", "solved", "of", "exercises": {"labels":
     {"status", "message"}}}}, "left_out": {file name: reason}}, without a path or a user's name. A status is "solved",
     "not quite", "not solved yet" or "not found".
     """
@@ -59,7 +58,7 @@ def progress(where: Sequence[Path] = (), seconds: float = 30.0, say: Callable = 
     for name, reason in left_out.items():
         say(f"{name}: {reason}")
     made = datetime.now().astimezone().isoformat(timespec="minutes")
-    return {"version": __version__, "made": made, "lessons": lessons, "left_out": left_out}
+    return {"made": made, "lessons": lessons, "left_out": left_out}
 
 
 def _lesson(copies: list[tuple[Path, list[str], dict[str, list[str]]]], seconds: float) -> dict[str, Any]:
