@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help course test lab doctor lint clean
+.PHONY: help course test lab student doctor lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,8 +18,11 @@ test: $(READY) ## everything CI runs: style, unit tests, and every lesson for re
 	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not lessons"
 	@$(BIN)/python -m pytest -m lessons
 
-lab: $(READY) ## open the lessons in JupyterLab
-	@$(BIN)/jupyter lab notebooks
+lab: $(READY) ## open the course in JupyterLab at lesson 00; runs/ is in its file list
+	@$(BIN)/jupyter lab --notebook-dir=. notebooks/00_check_your_setup.ipynb
+
+student: $(READY) ## write the lessons without solutions to student/ (another folder: TO=DIR)
+	@$(BIN)/python -m helpers student --to $(or $(TO),student)
 
 doctor: $(READY) ## say what this machine can run
 	@$(BIN)/python -m helpers doctor

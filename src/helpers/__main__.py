@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .classroom import commands
 from .errors import UserError
 
 if TYPE_CHECKING:
@@ -378,6 +379,10 @@ def chat_(
     from .chat.talk import talk
 
     talk(profiles.get(profile), out, model, base_url)
+
+
+app.command()(commands.student)
+app.command()(commands.progress)
 
 
 @app.command(hidden=True)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+EDITION = "edition.json"  # marks a student edition, which has no pyproject.toml
+
 
 def root() -> Path:
-    """The course's folder: the first one upwards from here that holds notebooks/ and pyproject.toml, else this one."""
+    """The course's folder: the first one upwards from here with notebooks/ and pyproject.toml or edition.json, else this."""
     here = Path.cwd()
     for folder in (here, *here.parents):
-        if (folder / "pyproject.toml").is_file() and (folder / "notebooks").is_dir():
+        marked = any((folder / mark).is_file() for mark in ("pyproject.toml", EDITION))
+        if marked and (folder / "notebooks").is_dir():
             return folder
     return here
 

@@ -1,0 +1,1 @@
+"""For a class: the lessons without solutions, and which exercises a student's own notebooks solve."""
