@@ -72,7 +72,7 @@ def test_an_unknown_arm_is_named():
 
 
 def test_replies_are_marked_by_their_answer_and_their_record():
-    (problem,) = recorder.draw(1, [2], 1002, held_out=True)
+    (problem,) = recorder.draw(1, [2], 3002, held_out=True)
     right, wrong = f"[{problem.record()}] {problem.answer}.", f"[{problem.record()}] {recorder.OTHER[problem.answer]}."
     lines = [("record", right), ("record", wrong), ("record", f"[{problem.record()}"), ("direct", f"{problem.answer}.")]
     lines += [("direct", "heads or tails."), ("role", f"{recorder.ROLE.text()} {problem.answer}."), ("direct", "")]

@@ -131,7 +131,7 @@ def _patterns(length: int, answer: str, held_out: bool) -> list[tuple[str, tuple
 
 def tests(n: int, lengths: Sequence[int] = (*LENGTHS, LONGER)) -> list[Problem]:
     """The problems that every arm is asked: `n` of each length."""
-    return [problem for length in lengths for problem in draw(n, [length], 1000 + length, held_out=True)]
+    return [problem for length in lengths for problem in draw(n, [length], 3000 + length, held_out=True)]
 
 
 # --- arms -----------------------------------------------------------------------------------------
