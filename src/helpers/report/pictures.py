@@ -21,7 +21,8 @@ PICTURES = {  # name of the figure -> (title, what it shows and what it cannot)
     "mmlu_domains": (
         "MMLU by domain (Figure 3 of the paper)",
         "Accuracy by domain for both tuned arms, and their difference on the same questions. An interval that holds "
-        "zero shows no difference. A cross is what always writing one letter would score, the one that LIMA-Role writes most. Among ten domains one looks special by luck alone in four of ten such pictures.",
+        "zero shows no difference. A cross is the score of always writing one letter, the one that LIMA-Role writes most. "
+        "Among ten domains one looks special by luck alone in four of ten such pictures.",
     ),
     "role_clouds": (
         "The roles the model gave itself (Figure 4 of the paper)",
