@@ -146,7 +146,7 @@ def test_force_keeps_a_students_work_under_another_name_each_time(room, capsys):
 @pytest.mark.parametrize("folder", [ROOT, ROOT / "notebooks" / ".."])
 def test_the_courses_own_folder_is_never_written_to(folder, monkeypatch):
     monkeypatch.chdir(ROOT)
-    with pytest.raises(UserError, match="own folder"):
+    with pytest.raises(UserError, match="choose another one"):
         edition.write(folder, force=True)
 
 

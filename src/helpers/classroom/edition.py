@@ -27,7 +27,7 @@ def write(to: Path, lessons: str | None = None, force: bool = False, say: Callab
     """
     folder, made, exercises = place(to), {}, {}
     if folder.resolve() == root().resolve():
-        raise UserError("this is the course's own folder, with the solutions: choose another one with --to")
+        raise UserError("--to names the folder that the lessons come from: choose another one")
     for path in choose(lessons):
         notebook = without_solutions(json.loads(path.read_text(encoding="utf-8")))
         made[path.name] = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
