@@ -40,9 +40,9 @@ def counted(monkeypatch):
     """[(design, seed)] of what is trained, and the number of questions asked, from here on."""
     trained, asked, real, answer = [], [], finetune.finetune, score.answer
 
-    def finetune_(profile, arm, rows, out, seed=0, *more):
+    def finetune_(profile, arm, rows, out, seed=0, *more, **watch):
         trained.append((profile.design, seed))
-        return real(profile, arm, rows, out, seed, *more)
+        return real(profile, arm, rows, out, seed, *more, **watch)
 
     def answer_(profile, chat, *more):
         complete = chat.complete

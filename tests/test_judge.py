@@ -277,7 +277,7 @@ def test_what_needs_no_judge_is_not_asked_and_is_counted(tmp_path):
     assert summary.settled == {"empty": 3, "identical": 1} and summary.left_out["role shown"] == 1
     assert (summary.n, summary.a, summary.tie, summary.b) == (5, 1, 3, 1)
     said = " ".join(verdicts.remarks(result))
-    assert "because an answer is empty: 3 questions" in said and "still shows a role prompt: 1 questions" in said
+    assert "because the answer is empty: 3 questions" in said and "still shows a role prompt: 1 questions" in said
 
 
 def test_unparsed_verdicts_are_counted_and_are_no_ties(tmp_path):

@@ -95,7 +95,7 @@ class Scripted(FakeChat):
     def __init__(self, *completions):
         self.completions = completions
 
-    def complete(self, conversations, max_tokens, then=None, then_tokens=0):
+    def complete(self, conversations, max_tokens, then=None, then_tokens=0, opening_tokens=0):
         yield from zip(range(len(conversations)), self.completions, strict=True)
 
 
@@ -129,7 +129,7 @@ class Talker(FakeChat):
     def __init__(self, fails_at=None):
         self.heard, self.fails_at = [], fails_at
 
-    def complete(self, conversations, max_tokens, then=None, then_tokens=0):
+    def complete(self, conversations, max_tokens, then=None, then_tokens=0, opening_tokens=0):
         for i, messages in enumerate(conversations):
             if len(self.heard) == self.fails_at:
                 raise UserError("the server is gone")

@@ -72,6 +72,16 @@ PICTURES = {  # name of the figure -> (title, what it shows and what it cannot)
         "Averages over the multi-domain and the single-domain benchmarks with 95 % intervals, and how many replies open with a "
         "role prompt of their design. With few questions the order of our averages says nothing.",
     ),
+    "recorder": (
+        "Five models, one task, five texts before the answer",
+        "Right answers to coin problems by the number of people, with 95 % intervals. The models differ only in what they learned "
+        "to write before the answer. It shows where a self-written prompt pays; most questions have no such steps.",
+    ),
+    "role_likelihood": (
+        "How likely is the reference answer after another role?",
+        "Differences in nats per token, paired by dialogue, with 95 % intervals. Right of zero, the model's own role prompt makes "
+        "the answer likelier. Likelier is not righter.",
+    ),
     "learning_curve": (
         "How many dialogues does it take to learn the form?",
         "Well-formed role prompts and right answers after 15 to 120 dialogues, with 95 % intervals. On a laptop all sizes are "
@@ -127,9 +137,9 @@ def numbers(folder: Path, name: str) -> pd.DataFrame | None:
 
 
 FEW = 24  # numbers that an alternative text says one by one
-BESIDE = ("n", "seed", "seeds", "correct", "random", "p")  # columns that stand beside a result and are not one
+BESIDE = ("n", "k", "seed", "seeds", "correct", "random", "p")  # columns that stand beside a result and are not one
 TEXTS = ("wording", "verdict")  # columns of words that name no line
-NAMES = ("step", "layer", "design", "dialogues")  # columns that name a line, although they are numbers
+NAMES = ("step", "layer", "design", "dialogues", "people")  # columns that name a line, although they are numbers
 
 
 def describe(table: pd.DataFrame | None) -> str:
