@@ -666,7 +666,12 @@ told(
     (lambda q, r, t: f"[{t.format(q=q.strip(), r=r.strip().rstrip('.'))}]", "without its full stop"),
     (lambda q, r, t: f"[{t.format(q=q.strip().rstrip('.') + '.', r=r.strip())}]", "Two full stops"),
     (lambda q, r, t: f"[{t.format(q=q.rstrip('.') + '.', r=r.rstrip('.'))}]", "blanks around"),
-    (lambda q, r, t: f"[{filled(q, r, t)}]", "not an empty pair of brackets"),
+    (
+        lambda q, r, t: f"[{t.format(q=q.strip().rstrip('.') + '.', r=r.rstrip('.').strip())}]" if t else "",
+        "blanks around a fact",
+    ),
+    (lambda q, r, t: f"[{filled(q, r, t)}]", "an empty pair of brackets"),
+    (lambda q, r, t: rendered(q, r, t) or None, "as text"),
     (lambda q, r, t: rendered(q, r, t).replace("As a result", "Thus"), "Wrong for design 2"),
 )
 
@@ -693,6 +698,10 @@ told(
     ("{q} Fortunately, I am {r}.", "design 6 of Table 3"),
     ("{q} Fortunately, I am {r}, as you know.", "Table 3 design whole"),
     ("{q} Fortunately, I am also {r}.", "Table 3 design whole"),
+    ("{q} therefore i will answer it as {r}.", "design 3 of Table 3"),
+    ("{q} For this reason: I'll be {r}.", "design 7 of Table 3"),
+    ("{q} Well, as a result I will solve it like {r}.", "Table 3 design whole"),
+    ("{q} and {r}.", "a description does not contain"),
 )
 
 
@@ -721,9 +730,13 @@ told(
         "pool all",
     ),
     (lambda s, n: math.sqrt((p := np.mean(list(s.values()))) * (1 - p) / sum(n.values())), "formula of one benchmark"),
-    (lambda s, n: np.std(list(s.values()), ddof=1) / math.sqrt(len(s)), "no sample of anything"),
+    (lambda s, n: np.std(list(s.values()), ddof=1) / math.sqrt(len(s)), "not a sample"),
     (lambda s, n: math.sqrt(sum(s[k] / n[k] for k in s)) / len(s), "p(1-p), not p"),
     (lambda s, n: math.sqrt(sum(variances(s, n))) / 3, "take their number"),
+    (lambda s, n: sum(np.sqrt(variances(s, n))), "You add the standard errors"),
+    (lambda s, n: math.sqrt(sum(p * (1 - p) / n[k] ** 2 for k, p in s.items())) / len(s), "the square of n"),
+    (lambda s, n: 1.96 * designs.average_error(s, n), "95 % interval"),
+    (lambda s, n: round(designs.average_error(s, n), 3), "do not round"),
     (lambda s, n: 0.5, "you say 0.5"),
     (lambda s, n: [0.1], "one number"),
 )

@@ -335,7 +335,10 @@ def test_a_grid_without_one_well_formed_role_says_so_and_the_lesson_goes_on(less
 def test_one_design_with_one_seed_is_shown_and_not_compared(lesson):
     text, numbers = lesson(DESIGNS=(4,), SEEDS=(1,))
     assert "one seed: " in text and "design 0 was not run" in text and "no two designs to correlate" in text
-    assert "no questions in common with design 0" in text and numbers["designs"] == ["4"]
+    assert text.count("a verdict needs two seeds") == 1 and "better than design 0?" not in text
+    assert numbers["designs"] == ["4"]
+    text, _ = lesson(DESIGNS=(4,), SEEDS=(0, 1))
+    assert "no questions in common with design 0" in text and "a verdict needs two seeds" not in text
 
 
 def test_training_nothing_reads_the_packaged_run(lesson):

@@ -1,7 +1,7 @@
 """A grid of prompt designs and seeds, tuned from the same annotations (paper, section 4.5 and Table 3).
 
-The one idea: a design is a wording over two facts that are known already, so another design costs a training and a
-scoring, and no annotation. A cell of the grid (a design and a seed) that is finished is neither trained nor asked again.
+The one idea: a design is a wording for two facts that we have already. So another design costs a training and a
+scoring, but no annotation. A finished cell of the grid (a design and a seed) is not trained or asked again.
 """
 
 from __future__ import annotations
@@ -102,8 +102,7 @@ def _answers(run: Run, settings: Profile, design: int | str, seed: int, rows: li
     answers = score.grade(arm or "role", seed, questions, records)
     del chat  # one model in memory at a time
     models.release_memory()
-    told = f"{made['steps']} steps, {len(answers)} questions, {time.time() - began:.0f} s"
-    say(f"design {design}, seed {seed}: {told}")
+    say(f"design {design}, seed {seed}: {made['steps']} steps, {len(answers)} questions, {time.time() - began:.0f} s")
     return answers
 
 
@@ -117,8 +116,8 @@ def _identity(settings: Profile, design: int | str, seed: int, rows: list, quest
     matters = (*finetune.TRAINING, "stage1_tokens", "stage2_tokens", "stage2")
     matters += ("opening_tokens",) if settings.opening_tokens else ()
     recipe = {k: v for k, v in settings.describe().items() if k in matters}
-    told = [recipe | {"design": roles.template(design)}, seed, rows, questions]
-    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:12]
+    parts = [recipe | {"design": roles.template(design)}, seed, rows, questions]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def _finished(path: Path, cell: str) -> pd.DataFrame | None:
@@ -141,7 +140,7 @@ def _keep(path: Path, new: pd.DataFrame) -> None:
 
 
 def _sparse(say: Callable, seconds: float = 30.0) -> Callable:
-    """`say` at most once in so many seconds: a dozen trainings would tell hundreds of steps."""
+    """`say` at most once in so many seconds: a dozen trainings would print hundreds of lines."""
     last = time.time()
 
     def sometimes(text: str) -> None:
@@ -206,7 +205,7 @@ def well_formed(role_text: str | None, design: int | str) -> bool:
 def versus(
     answers: pd.DataFrame, design: int | str, group: str, baseline: int | str = 0, level: float = 0.95
 ) -> stats.Verdict | None:
-    """Is a design's average above the baseline's? On the questions and seeds that both have; None where there are none.
+    """Is a design's average above the baseline's? On the questions and seeds that both have; None if there are none.
 
     Of m such questions at once each needs level = 1 - 0.05 / m.
     """
@@ -220,18 +219,18 @@ def versus(
 
 
 def cannot_say(answers: pd.DataFrame) -> list[str]:
-    """What these answers cannot show, a sentence each, to be read before any of their numbers."""
+    """What these answers cannot show, one sentence each. Read them before any of the numbers."""
     if answers.empty:
         return ["no design was run: there is nothing of ours to put beside the paper's"]
     found, ours = one_seed(answers), table(answers).query("n > 0")
     if ours.seeds.nunique() > 1:
-        found.append("the designs have different numbers of seeds: those with fewer are known less well")
+        found.append("the designs have different numbers of seeds: with fewer seeds an average is less certain")
     if "0" not in ours.index:
-        found.append("design 0 was not run: it cannot say whether a role prompt helps at all")
+        found.append("design 0 was not run: nothing here shows whether a role prompt helps")
     if absent := [str(d) for d in roles.DESIGNS if str(d) not in ours.index]:
-        found.append(f"designs {', '.join(absent)} were not run: no ranking of Table 3 can be repeated")
+        found.append(f"designs {', '.join(absent)} were not run: Table 3's ranking cannot be checked")
     if missing := [name for name in benchmarks.BENCHMARKS if name not in set(answers.benchmark)]:
-        found.append(f"no answers to {', '.join(missing)}: an average is over fewer benchmarks than the paper's")
+        found.append(f"no answers to {', '.join(missing)}: our averages cover fewer benchmarks than the paper's")
     taught = ours.drop(index="0", errors="ignore")
     if len(taught) and not taught.formed.any():
         found.append("not one well-formed role prompt: no wording was learned, so none can be compared; train longer")
@@ -241,8 +240,8 @@ def cannot_say(answers: pd.DataFrame) -> list[str]:
     widest = 50 * (ours.multi_high - ours.multi_low).max()
     if widest > gain:
         found.append(
-            f"{ours.n.min()} questions: multi-domain averages are known to ± {widest:.0f} points, and the largest gain in "
-            f"Table 3 is {gain:.1f}; accuracies cannot be ranked here"
+            f"{ours.n.min()} questions: a multi-domain average is uncertain by up to {widest:.0f} points, and Table 3's "
+            f"largest gain is {gain:.1f}; accuracies cannot be ranked here"
         )
     return found
 
@@ -251,9 +250,10 @@ def average(values: Mapping[str, Any], level: float = 0.95) -> Interval:
     """The mean of several benchmarks' accuracies, each with the same weight, with an interval over questions and seeds.
 
     `values`: benchmark -> 0/1 answers [seeds, questions], the same seeds in each. Each benchmark adds the variance of
-    its questions / n, seen with one more right and one more wrong (three right of three have no variance, and a bootstrap
-    would call that certain: tests/test_designs.py simulates); the seeds' averages add theirs / seeds, and Student's t (Welch-Satterthwaite). With one
-    seed the interval says nothing of another training. No values at all: (nan, 0, 1).
+    its questions / n, with one right and one wrong answer added: three right of three have no variance, and a bootstrap
+    would call that certain (tests/test_designs.py simulates). The averages of the seeds add their variance / seeds, and
+    then Student's t is used (Welch-Satterthwaite). With one seed the interval says nothing about another training.
+    No values at all: (nan, 0, 1).
     """
     marks = [np.atleast_2d(np.asarray(v, float)) for v in values.values()]
     if not marks:

@@ -11,44 +11,50 @@ from . import check, close, expect, numbers, solved
 
 _Q, _R = "This question is a law problem involving a lease.", "a notary who reads aloud"
 _STRAY = re.compile(r"\{[^{}]*\}?|\}")
-_OPTION = re.compile(r"\(?\b[B-F]\b\)?|\(A\)|\bA\b(?! [a-z])")  # a capital that is no word
+_OPTION = re.compile(r"\(?\b[B-F]\b\)?|\(A\)|\bA\b(?! [a-z])")  # a capital that is not a word
+
+
+def _words(template: str) -> str:
+    """The words of a template, in small letters, without punctuation and contractions: its wording for a reader."""
+    spoken = (
+        template.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").replace("'ll", " will").replace("'m", " am")
+    )
+    return " ".join(re.findall(r"\w+", spoken))
 
 
 @check
 def render(student: Callable[[str, str, str], str]) -> str:
-    """The bracketed role prompt of a template, whatever full stops and blanks its facts come with."""
+    """The bracketed role prompt of a template, with or without full stops and blanks around its facts."""
     plain = "{q} Now hear {r}."
     wanted = f"[{_Q} Now hear {_R}.]"
-    text = solved(student(_Q, _R, plain))
-    expect(isinstance(text, str), f"Return the role prompt as text; this is a {type(text).__name__}.")
+    text = _text(solved(student(_Q, _R, plain)))
     expect("{" not in text, f"A placeholder is left: {text!r}. Fill in both {{q}} and {{r}}.")
-    expect(
-        text != wanted[1:-1], "The wording is right, the brackets are missing: without them no program finds its end."
-    )
+    expect(text != wanted[1:-1], "The wording is right, but the brackets are missing. A program finds the end by them.")
     expect(
         text.count("[") == text.count("]") == 1,
-        f"One opening and one closing bracket, around everything; you: {text!r}",
+        f"One opening and one closing bracket, around everything; yours is {text!r}.",
     )
-    expect(text.endswith("]"), f"The closing bracket comes last, behind the full stop; you: {text!r}")
-    expect(text == wanted, f"For these facts and {plain!r} the role prompt is {wanted!r}; you: {text!r}")
+    expect(text.endswith("]"), f"The closing bracket comes last, after the full stop; yours is {text!r}.")
+    expect(text == wanted, f"For these facts and {plain!r} the role prompt is {wanted!r}; yours is {text!r}.")
 
-    for q, r, what in (
-        (_Q.rstrip("."), _R, "comes without its full stop"),
+    for q, r, when in (
+        (_Q.rstrip("."), _R, "the question description comes without its full stop"),
         (_Q, f"{_R}.", "the role description comes with a full stop"),
-        (f" {_Q}\n", f" {_R} ", "has blanks around it"),
+        (f" {_Q}\n", f" {_R} ", "both facts have blanks around them"),
+        (f"{_Q.rstrip('.')} ", f" {_R}. ", "there are blanks around a fact, and its full stop is not as usual"),
     ):
-        text = student(q, r, plain)
-        expect(".." not in text, f"Two full stops in a row when {what}: {text!r}. Take the fact's own away first.")
+        text = _text(student(q, r, plain))
+        expect(".." not in text, f"Two full stops in a row when {when}: {text!r}. First remove the fact's own.")
         expect(
             text == wanted,
-            f"When a fact {what}: {text!r}, where {wanted!r} was expected. Bring the facts into form first.",
+            f"When {when}, yours is {text!r}; it should be {wanted!r}. First remove the blanks, then the full stop.",
         )
     role = roles.Role("This question is a history problem involving the U.S. Senate.", "a clerk who knows the {rules}")
     for number, template in roles.DESIGNS.items():
-        text = student(role.question_description, role.role_description, template)
+        text = _text(student(role.question_description, role.role_description, template))
         expect(
             text != "[]",
-            'Design 0 has an empty template: no role prompt is "", not an empty pair of brackets that a model would learn to write.',
+            'Design 0 has an empty template. Its role prompt is "": a model would learn to write an empty pair of brackets.',
         )
         expect(
             text == role.text(number),
@@ -57,35 +63,38 @@ def render(student: Callable[[str, str, str], str]) -> str:
     return "all nine wordings of Table 3 come from the same two facts"
 
 
+def _text(value: object) -> str:
+    expect(isinstance(value, str), f"Return the role prompt as text; this is a {type(value).__name__}.")
+    return value
+
+
 @check
 def ninth(design: str) -> str:
-    """A template that every annotation survives: rendered, read back, stripped, and mistaken for no other."""
+    """A template that loses nothing: rendered, read back, stripped, and not mistaken for a design of Table 3."""
     design = solved(design)
     expect(
         isinstance(design, str), f"A design is a text with {{q}} and {{r}} in it; this is a {type(design).__name__}."
     )
     expect(
         "[" not in design and "]" not in design,
-        "Leave the brackets out: `render` puts them around. A second pair inside would end the role prompt too early, "
-        "and its rest would be read as the answer.",
+        "Leave the brackets out: `render` adds them. A second pair inside would end the role prompt too early, "
+        "and the rest would be read as the answer.",
     )
     for name, fact in (("{q}", "question description"), ("{r}", "role description")):
-        expect(name in design, f"{name} is missing: nothing would say the {fact}.")
-        expect(
-            design.count(name) == 1, f"{name} stands there {design.count(name)} times: the model would say it twice."
-        )
+        expect(name in design, f"{name} is missing: the role prompt would not hold the {fact}.")
+        expect(design.count(name) == 1, f"{name} stands there {design.count(name)} times: use it once.")
     stray = _STRAY.search(design.replace("{q}", "").replace("{r}", ""))
     expect(not stray, f"{stray and stray[0]!r}: only {{q}} and {{r}} can be filled in.")
     expect(
         design.startswith("{q}"),
         'Begin with {q}: `roles.strip` knows a role prompt by its first words, "[This question is". Yours would stay in the '
-        "answer, and be searched for letters.",
+        "answer, and a letter in it could be read as an option.",
     )
-    expect("\n" not in design, "One line, please: the end of a line may end an answer.")
-    between, behind = design.removeprefix("{q}").split("{r}")
+    expect("\n" not in design, "One line, please: a line break may end an answer.")
+    between, after = design.removeprefix("{q}").split("{r}")
     expect(
         between.strip(" .,;:"),
-        "There is no word between {q} and {r}: `parse` could not see where one ends and the other begins.",
+        "There is no word between {q} and {r}: `parse` cannot see where one ends and the other begins.",
     )
     expect(not between.startswith("."), "{q} brings its own full stop: yours would be the second.")
     expect(
@@ -93,33 +102,39 @@ def ninth(design: str) -> str:
         f"Blanks are missing around {between.strip()!r}: the words would run together.",
     )
     expect(design.endswith("."), "End with a full stop, as all of Table 3 does; {r} brings none.")
-    letter = _OPTION.search(f"{between} {behind}")
+    letter = _OPTION.search(f"{between} {after}")
     expect(
         not letter,
-        f"{letter and letter[0]!r} looks like an option. When the model forgets a bracket, that would be read as its answer.",
+        f"{letter and letter[0]!r} looks like an option. If the model forgets a bracket, it would be read as the answer.",
     )
-    known = {template: number for number, template in roles.DESIGNS.items()}
-    expect(design not in known, f"That is design {known.get(design)} of Table 3; make one of your own.")
+    own = f" {_words(between)} "
+    for number, template in list(roles.DESIGNS.items())[2:]:
+        expect(
+            _words(template) != _words(design),
+            f"That is design {number} of Table 3 (capitals, stops and blanks do not count); make one of your own.",
+        )
+        expect(
+            f" {_words(template[len('{q}') : -len('{r}.')])} " not in own,
+            f"It holds a Table 3 design whole (design {number}): `parse` may take your role prompts for that one's.",
+        )
 
+    senate = "This question is a history problem involving the U.S. Senate."
+    busy = senate.replace("Senate", "and what it did for, with and as an ally of the states in Europe by 1945")
     facts = [
         roles.DECLINED,
         roles.Role(_Q, _R),
-        roles.Role("This question is a history problem involving the U.S. Senate.", "a historian of the U.S. Senate"),
+        roles.Role(senate, "a historian of the U.S. Senate"),
+        roles.Role(busy, "a historian"),
     ]
     for role in facts:
         text = role.text(design)
         expect(
             roles.parse(text, design) == role,
-            f"Read back, {text!r} gives {roles.parse(text, design)}: choose words that no description would hold.",
+            f"Read back, {text!r} gives {roles.parse(text, design)}. Choose words that a description does not contain.",
         )
-        other = roles.parse(text)
-        expect(
-            other is None,
-            "It holds the words of a Table 3 design whole, so that your role prompts would be counted as that one's.",
-        )
-        expect(roles.strip(f"{text} (C)") == (text, "(C)"), f"Something of {text!r} stays in the answer.")
+        expect(roles.strip(f"{text} (C)") == (text, "(C)"), f"A part of {text!r} stays in the answer.")
     words = len(design.replace("{q}", "").replace("{r}", "").split())
-    return f"{words} words of your own: {facts[1].text(design)} Put it into DESIGNS (top of the lesson) to train it"
+    return f"{words} words of your own: {facts[1].text(design)} To train it, put it into DESIGNS (top of the lesson)"
 
 
 @check
@@ -136,9 +151,9 @@ def average_error(student: Callable[[Mapping[str, float], Mapping[str, int]], fl
     mean = sum(shares.values()) / 3
     for wrong, message in {
         100 * wanted: "Right, but in points: return a share (0.018, not 1.8).",
-        by_order: "You take the two dictionaries in their order: look n up by the benchmark's name.",
+        by_order: "You go through both dictionaries in their order: look n up by the benchmark's name.",
         sum(map(math.sqrt, variances))
-        / 3: "You average the standard errors. The errors of different benchmarks partly cancel: "
+        / 3: "You average the standard errors. Errors of different benchmarks partly cancel: "
         "add the *variances*, and take the root at the end.",
         math.sqrt(
             sum(variances)
@@ -157,17 +172,45 @@ def average_error(student: Callable[[Mapping[str, float], Mapping[str, int]], fl
         ): "You put the average accuracy into the formula of one benchmark. Take each benchmark's own p(1-p)/n.",
         math.sqrt(
             sum((p - mean) ** 2 for p in shares.values()) / 2 / 3
-        ): "That is how far the *benchmarks* lie apart. They are no sample of anything; the questions are.",
+        ): "That is how far the *benchmarks* lie apart. The benchmarks are not a sample; the questions are.",
         math.sqrt(sum(shares[k] / n[k] for k in n)) / 3: "The variance of right or wrong is p(1-p), not p.",
+        math.sqrt(sum(1 / m for m in n.values())) / 3: "p(1-p) is missing: the variance of one answer.",
+        math.sqrt(sum(0.25 / m for m in n.values())) / 3: "You use p = 0.5 everywhere. Take each benchmark's own p.",
+        math.sqrt(sum(p * (1 - p) / (n[k] - 1) for k, p in shares.items())) / 3: "You divide by n - 1; the formula of "
+        "this lesson divides by n.",
+        math.sqrt(sum(p * (1 - p) / n[k] ** 2 for k, p in shares.items())) / 3: "You divide p(1-p) by the square of n: "
+        "the variance of an accuracy is p(1-p)/n.",
+        math.sqrt(sum(p * (1 - p) for p in shares.values())) / 3: "You do not divide by n: that is the variance of one "
+        "answer, not of an accuracy.",
+        sum(
+            map(math.sqrt, variances)
+        ): "You add the standard errors. Add the *variances*, take the root, then divide by the number of benchmarks.",
+        sum(variances): "That is the sum of the variances: take the root, then divide by the number of benchmarks.",
+        sum(variances) / 3: "That is the mean variance: take the root of the *sum*, then divide by the number.",
+        math.sqrt(sum(p * (1 - p) * n[k] for k, p in shares.items())) / sum(n.values()): "You weigh the benchmarks by "
+        "their questions; in the paper's average each benchmark counts the same.",
+        math.sqrt(max(variances)): "That is the error of the smallest benchmark alone.",
+        1.959964 * wanted: "That is half of the 95 % interval: leave the factor 1.96 out.",
+        1.96 * wanted: "That is half of the 95 % interval: leave the factor 1.96 out.",
     }.items():
         expect(not close(value, wrong), message)
     expect(
         close(value, wanted),
-        f"For p = 0.5, 0.2, 0.9 and n = 100, 400, 900 it is {wanted:.5f}; you say {value:.5f}.",
+        "For p = 0.5, 0.2, 0.9 and n = 100, 400, 900 the variances p(1-p)/n are 0.0025, 0.0004 and 0.0001. Their sum is "
+        f"0.003, and its root divided by 3 is {wanted:.5f}; you say {value:.5f}. {_difference(value / wanted)}",
     )
     two = float(student({"x": 0.5, "y": 0.5}, {"x": 100, "y": 100}))
     expect(
         close(two, 0.05 / math.sqrt(2)),
-        f"Right for three benchmarks, not for two ({two:.4f}): take their number from `shares`.",
+        f"Right for three benchmarks, but not for two ({two:.4f}): take their number from `shares`.",
     )
     return f"two benchmarks of 100 questions, averaged: {100 * two:.1f} points instead of 5.0 for each alone"
+
+
+def _difference(ratio: float) -> str:
+    """What the ratio of an answer to the right one hints at."""
+    if abs(ratio - 1) < 0.05:
+        return "You are close: do not round."
+    if ratio < 0:
+        return "A standard error is not negative."
+    return f"Yours is {ratio:.3g} times as large: which step differs?"
