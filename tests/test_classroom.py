@@ -109,6 +109,7 @@ def test_the_edition_is_a_course_folder_of_its_own(room, monkeypatch):
     monkeypatch.chdir(room / "notebooks")  # where a kernel works
     assert places.root() == room
     assert run.open_run("cpu").folder == room / "runs" / "cpu"
+    assert (room / "docs" / "GLOSSARY.md").is_file()  # the lessons link to it
 
 
 def test_an_edition_written_again_brings_only_untouched_notebooks_up_to_date(room, capsys):

@@ -63,6 +63,13 @@ def test_a_run_holds_every_file_of_the_contract(finished):
     assert {p.stem for p in (finished / "figures").glob("*.png")} >= set(lessons.PICTURES)
 
 
+def test_every_link_from_one_page_of_the_lessons_to_another_leads_somewhere(finished):
+    pages = sorted((finished / "lessons").glob("*.html"))
+    links = {(p.name, link) for p in pages for link in re.findall(r'<a [^>]*href="([^"#:]+)"', p.read_text())}
+    assert {link for _, link in links} >= {"glossary.html", "09_beyond_the_paper.html"}
+    assert [(page, link) for page, link in links if not (finished / "lessons" / link).is_file()] == []
+
+
 def test_the_manifest_says_what_ran_and_that_it_stayed_below_six_gib(finished):
     manifest = json.loads((finished / "manifest.json").read_text())
     assert list(manifest["minutes"]) == [p.stem for p in sorted((ROOT / "notebooks").glob("*.ipynb"))]

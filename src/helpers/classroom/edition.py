@@ -49,6 +49,9 @@ def write(to: Path, lessons: str | None = None, force: bool = False, say: Callab
                 say(f"kept {name} as {_set_aside(target).name}")
             _replace(target, text)
         digests = {name: _digest(folder / "notebooks" / name) for name in made}
+        if (glossary := root() / "docs" / "GLOSSARY.md").is_file():  # the lessons link to it
+            (folder / "docs").mkdir(exist_ok=True)
+            _replace(folder / "docs" / glossary.name, glossary.read_text(encoding="utf-8"))
         merged = {"notebooks": known.get("notebooks", {}) | digests, "checks": known.get("checks", {}) | exercises}
         _replace(folder / EDITION, json.dumps(merged, indent=1) + "\n")
     except OSError as error:

@@ -165,6 +165,8 @@ def _reason(error: Exception) -> str:
 
 
 ELSEWHERE = re.compile(r'<script[^>]*\ssrc="https?:[^"]*"[^>]*>\s*</script>')  # a script that another server holds
+LESSON = re.compile(r'href="(\d\d_\w+)\.ipynb"')  # a link from one lesson to another
+GLOSSARY = "../docs/GLOSSARY.md"  # as the lessons link to it
 
 
 def _publish(path: Path, note: str, index: int) -> None:
@@ -187,7 +189,20 @@ def _publish(path: Path, note: str, index: int) -> None:
     exporter = HTMLExporter(template_name="lab", exclude_input_prompt=True, exclude_output_prompt=True)
     page = exporter.from_notebook_node(notebook)[0]
     page = ELSEWHERE.sub("", page)  # it works offline: neither RequireJS nor MathJax, which our lessons do not need
+    page = LESSON.sub(r'href="\1.html"', page).replace(f'href="{GLOSSARY}"', 'href="glossary.html"')
     path.with_suffix(".html").write_text(page, encoding="utf-8")
+    _glossary(path.with_name("glossary.html"))
+
+
+def _glossary(target: Path) -> None:
+    """docs/GLOSSARY.md as a page beside the executed lessons, which link to it."""
+    from nbconvert.filters import markdown2html
+
+    source = root() / "docs" / "GLOSSARY.md"
+    text = source.read_text(encoding="utf-8") if source.is_file() else "docs/GLOSSARY.md of the course holds it."
+    head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Glossary</title>'
+    style = "<style>body{font:1rem/1.5 sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}td{vertical-align:top}</style>"
+    target.write_text(f"{head}{style}\n{markdown2html(text)}</html>", encoding="utf-8")
 
 
 class Progress:
