@@ -312,8 +312,7 @@ def recorder_arms(table: pd.DataFrame, here: Sequence[str] = ()) -> Figure:
         axis.vlines(x, 100 * part.low, 100 * part.high, color=colour, linewidth=2.2, alpha=0.5)
         label = arm if arm in here or not here else f"{arm} (reference)"
         axis.plot(x, 100 * part.share, "o", color=colour, markerfacecolor=fill, markersize=7, label=label)
-    axis.axhline(50, color=INK, linestyle=":", linewidth=1.2)
-    axis.text(len(people) - 0.55, 51, "guessing", fontsize=10, ha="right", va="bottom")
+    axis.axhline(50, color=INK, linestyle=":", linewidth=1.2, label="guessing")
     axis.axvspan(len(people) - 1.5, len(people) - 0.5, color="#f1f1f1", zorder=0)
     labels = [f"{n} people" for n in people]
     axis.set_xticks(np.arange(len(people)), [*labels[:-1], f"{labels[-1]}\n(longer than trained)"])
