@@ -56,7 +56,7 @@ def test_one_seed_is_told_and_two_seeds_are_not_complained_about(lesson):
         text, _, numbers = lesson(number, pd.concat([one, other]))
         assert THIS in text and not any("one seed" in sentence for sentence in numbers["cannot_say"])
     text, _, _ = lesson("04", one)
-    assert "is LIMA-Role better? cannot say" in text and "one seed only" in text
+    assert "training with roles: cannot say" in text
 
 
 def test_without_the_lima_arm_lesson_04_says_so_tells_what_there_is_and_goes_on_with_the_reference(lesson):
@@ -103,8 +103,7 @@ def test_zero_parsed_answers_are_no_zero_knowledge(lesson, arms):
     assert ("no reply of LIMA-Role" in text) == (len(arms) == 2)
     if len(arms) == 2:
         assert "the arms are right on the same questions: these cannot tell them apart" in text
-        assert "the arms never part" in text
-        assert (numbers["difference"], numbers["low"], numbers["high"]) == (0, 0, 0)
+        assert numbers["difference"] == 0 and numbers["low"] < 0 < numbers["high"]
         assert numbers["domains_tied"] == 10
     lesson("05", answers)
 
@@ -128,7 +127,7 @@ def test_a_single_domain_is_enough_to_go_on(lesson):
     only = answers[(answers.benchmark != "mmlu") | (answers.group == "law")]
     text, _, numbers = lesson("04", only)
     assert "no questions of math, physics" in text and "looking at 'law' instead" in text and numbers["n"] == 6
-    assert lesson("05", only)[2]["top_nouns"] == {"law": "lawyer"}
+    assert lesson("05", only)[2]["top_nouns"] == {"law": "lawyer 5"}
 
 
 @pytest.mark.parametrize("role", [None, "[This question is a math problem"], ids=["empty role list", "all malformed"])
@@ -177,7 +176,7 @@ def test_both_lessons_take_500_real_mmlu_questions(lesson, real_data):
     text, space, numbers = lesson("04", answers, DOMAIN="math")
     assert f"all {2 * 500} gold letters agree" in text and numbers["n"] == 500
     assert list(space["by_domain"].n) == [50] * 10 and "fewer than 30" not in text
-    assert sum(numbers["subjects"].values()) == 35 and "if subjects are drawn" in text
+    assert sum(numbers["subjects"].values()) == 35 and "if whole subjects are drawn" in text
     assert len(space["inside"]) == 5 and space["inside"].n.sum() == 50
     text, space, numbers = lesson("05", answers, DOMAIN="math")
     assert numbers["n"] == 500 and 0 < numbers["missing"] < 0.2 and 0 < numbers["malformed"] < 0.2
