@@ -155,7 +155,7 @@ def opened_again(finished, tmp_path_factory):
         patch.setattr(chat.LocalChat, "complete", ask_nobody)
         patch.setattr(trainer, "build", lambda *_, **__: pytest.fail("a finished run trains again"))
         patch.setattr(run.Run, "figure", drawn)
-        for lesson in ("01", "04", "05", "06", "07", "08"):
+        for lesson in ("01", "04", "05", "06", "07", "08", "09"):
             cells.run(lesson, RUN=str(folder))
     return folder, figures
 
