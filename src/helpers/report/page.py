@@ -295,6 +295,12 @@ FINDINGS: dict[str, Callable[[dict[str, Any]], str]] = {
         + ", ".join(f"{100 * share:.0f} % in design {name}" for name, share in m["well_formed"].items())
         + "."
     ),
+    "08": lambda m: (
+        f"Right answers on {m['n_problems']} coin problems: {m['record']:.0%} after a record of each state, "
+        f"{m['scrambled']:.0%} after a scrambled one, {m['role']:.0%} after a role prompt, {m['direct']:.0%} without an opening. "
+        f"An edited record took {m['follows']:.0%} of the answers with it. A swapped role prompt costs "
+        f"{m['swap_nats']:+.3f} nats per token [{m['swap_low']:+.3f}, {m['swap_high']:+.3f}]."
+    ),
 }
 
 
