@@ -133,7 +133,7 @@ def test_neither_rule_scores_thinking(raw, stage2, local, tmp_path):
     rows = {"openbookqa": score.questions(settings, ["openbookqa"], 2)["openbookqa"]}
     second = " (C)." if local and stage2 == "continue" else f"{CHOICES} (C)."
     chat = FakeChat(lambda q, before: second if q.startswith("Therefore") else raw, second=second)
-    chat.prompt = "frame" if local else "chat"
+    chat.prompt, chat.continues = ("frame", True) if local else ("chat", False)
     chat.meter = money.free()
     answers = score.grade("m", 0, rows, score.answer(settings, chat, rows, tmp_path, say=lambda *_: None))
     assert {None if a != a else a for a in (*answers.prediction, *answers.kojima)} == {SCORED[raw]}
