@@ -1,0 +1,111 @@
+"""Answers to the exercises of lesson 05: right ones, and wrong ones with the message that names the mistake."""
+
+from __future__ import annotations
+
+from exercises.common import table
+
+from helpers import roles
+from helpers.checks import lesson_05
+
+EXERCISES, answers = table()
+
+
+def cut(description, stops=("who", "that", "with", "of", "in", "for", "at", "from", "specializing"), lower=True):
+    """A head noun rule that can be spoilt."""
+    head = []
+    for word in (description.lower() if lower else description).split():
+        if word in stops:
+            break
+        head.append(word.strip(",."))
+        if word.endswith(","):
+            break
+    noun = head[-1] if head else ""
+    noun = noun[:-1] if noun.endswith("s") and not noun.endswith("ss") else noun
+    return None if noun in ("", "a", "an") else noun
+
+
+answers(
+    lesson_05.role_noun,
+    cut,
+    (lambda d: d.split()[0] if d else None, "return the article"),
+    (lambda d: d.split()[1] if d else None, "first word after the article"),
+    (lambda d: d.split("who")[0].split()[-2], "last word but one"),
+    (lambda d: d.split("who")[0].strip(), "last word of the head only"),
+    (lambda d: "who", "cut *before* the word"),
+    (lambda d: "explanations", "cut it at 'who' first"),
+    (lambda d: 3, "Return one word as a string"),
+    (lambda d: cut(d, ("who", "that")), "start a complement"),
+    (lambda d: cut(d, lower=False), "Lower-case the description first"),
+    (lambda d: "experts" if "experts" in d else cut(d), "drop the final 's'"),
+    (lambda d: n if (n := cut(d)) != "boss" else "bos", "keep it after another 's'"),
+    (lambda d: cut(d, ("who", "that", "with", "of", "in", "specializing", "skilled")), "do not cut there"),
+    (lambda d: cut(d.replace("window", "w in dow")), "Compare whole words"),
+    (lambda d: cut(d) or "", "return None"),
+)
+
+
+def kappa(first, second, chance=lambda p, q: p * q + (1 - p) * (1 - q), divide=True):
+    n = len(first)
+    observed = sum(a == b for a, b in zip(first, second)) / n
+    expected = chance(sum(first) / n, sum(second) / n)
+    if expected == 1:
+        return observed, 0.0
+    return observed, (observed - expected) / ((1 - expected) if divide else 1)
+
+
+answers(
+    lesson_05.agreement,
+    kappa,
+    (lambda a, b: (100 * kappa(a, b)[0], kappa(a, b)[1]), "not percent"),
+    (lambda a, b: (sum(x == y for x, y in zip(a, b)), 0), "divide by the number of roles"),
+    (lambda a, b: (1 - kappa(a, b)[0], 0), "agreement is where they are equal"),
+    (lambda a, b: (sum(x and y for x, y in zip(a, b)) / len(a), 0), "both say False"),
+    (lambda a, b: (kappa(a, b)[0],) * 2, "not taken out"),
+    (lambda a, b: kappa(a, b, lambda p, q: 0.5), "take chance as one half"),
+    (lambda a, b: kappa(a, b, lambda p, q: p * q), "add the case that both say False"),
+    (lambda a, b: kappa(a, b, divide=False), "do not divide by what is left"),
+    (lambda a, b: (kappa(a, b)[0], max(kappa(a, b)[1], 0)), "do not cut it off"),
+    (lambda a, b: (kappa(a, b)[0], kappa(a, b)[1] if a != b else 0.0), "kappa of 1"),
+    (lambda a, b: (1.0, 1.0) if a == b else kappa(a, b), "Both say True to everything"),
+    (lambda a, b: (1.0, 1 / (1 - sum(a) / len(a))) if all(a) else kappa(a, b), "divide you by zero"),
+    (lambda a, b: kappa(a, b)[0], "Return two numbers"),
+)
+
+
+LABELS = [True, True, True, False, True, True, False, True, False, True, True, False]
+BEGINNINGS = {d: tuple(w[:8] for w in words) for d, words in lesson_05.ON_TOPIC.items()}
+
+
+def fits(domain, description, beginnings=BEGINNINGS):
+    return (roles.role_noun(description) or "").startswith(beginnings[domain])
+
+
+answers(
+    lambda rule: lesson_05.on_topic(rule, LABELS),
+    fits,
+    (lambda d, t: True, "every role on topic"),
+    (lambda d, t: False, "no role on topic"),
+    (lambda d, t: any(word in t.lower() for word in BEGINNINGS[d]), "not at what comes after 'who'"),
+    (lambda d, t: d in t.split(" who ")[0].lower(), "domain's name inside the noun"),
+    (lambda d, t: fits(d, t) and "biolog" not in t, "yours misses: biologist for biology"),
+    (lambda d, t: fits(d, t) and "Lawyer" not in t, "lower-case the description"),
+    (lambda d, t: fits(d, t) or "teacher" in t, "fits every domain"),
+    (lambda d, t: fits(d, t) or (d == "physics" and "physici" in t), "A physician is a doctor"),
+    (
+        lambda d, t: any(fits(other, t) for other in BEGINNINGS if (d, other) != ("physics", "psychology")),
+        "look at the domain at all",
+    ),
+    (lambda d, t: fits(d, t, {k: v[:1] for k, v in BEGINNINGS.items()}), "Nearly"),
+)
+
+
+answers(
+    lambda labels: lesson_05.on_topic(fits, labels),
+    LABELS,
+    (LABELS[:11], "12 roles and you give 11 labels"),
+    (["True"] * 12, "no quotes"),
+    ([1, *LABELS[1:]], "1 is neither"),
+    (True, "list of 12 booleans, not bool"),
+    ([True] * 12, "label all twelve True"),
+    ([not x for x in LABELS], "the other way round"),
+)

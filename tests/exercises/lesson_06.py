@@ -1,0 +1,137 @@
+"""Answers to the exercises of lesson 06: right ones, and wrong ones with the message that names the mistake."""
+
+from __future__ import annotations
+
+from exercises.common import table
+
+from helpers import judge
+from helpers.checks import lesson_06
+
+EXERCISES, answers = table()
+
+
+# --- lesson 06: two orders, one result -----------------------------------------------------------
+
+
+def chosen(record):
+    first, second = record["shown"]
+    verdict = judge.parse(record["reply"])
+    return {"A": first, "B": second, "neither": "tie", None: "unparsed"}[verdict]
+
+
+def letter(record):
+    return judge.parse(record["reply"])
+
+
+def result(records, read=chosen):
+    one, other = map(read, records)
+    return "unparsed" if {one, other} & {"unparsed", None} else one if one == other else "tie"
+
+
+def by_letter(records):
+    return {"A": "lima", "B": "role"}.get(result(records, letter), "tie")
+
+
+def one_is_enough(records):
+    wins = {chosen(r) for r in records} - {"tie"}
+    return "unparsed" if "unparsed" in wins else wins.pop() if len(wins) == 1 else "tie"
+
+
+def unread_left_out(records):
+    read = {chosen(r) for r in records} - {"unparsed"}
+    return "unparsed" if not read else read.pop() if len(read) == 1 else "tie"
+
+
+def by_position(records):
+    one, other = map(letter, records)
+    return "unparsed" if None in (one, other) else {"AB": "lima", "BA": "role"}.get(f"{one}{other}", "tie")
+
+
+answers(
+    lesson_06.result,
+    result,
+    (by_letter, "are the *same* choice"),
+    (lambda r: letter(r[0]) if result(r) == "lima" else result(r), "Return the arm's name"),
+    (lambda r: chosen(r[0]), 'Twice "A" is the same *place*'),
+    (one_is_enough, "an arm must be chosen twice"),
+    (lambda r: "tie" if result(r) == "unparsed" else result(r), "is not a tie"),
+    (unread_left_out, 'the result is "unparsed"'),
+    (by_position, 'read who was shown first from "shown"'),
+    (lambda r: "tie" if (found := result(r)) == "base" else found, "Right for LIMA and LIMA-Role only"),
+    (lambda r: "draw", 'the result is "lima"'),
+    (lambda r: r["shown"], "your code stopped with TypeError"),
+)
+
+
+# --- position bias ---------------------------------------------------------------------------------------
+
+
+def of_places(records, chose=("A", "B"), read=letter):
+    said = [read(r) for r in records]
+    return said.count(chose[0]) / sum(said.count(c) for c in chose)
+
+
+def alike(records, counts=lambda said: len(said) == 2 and "unparsed" not in said, read=chosen, but=None):
+    pairs = {}
+    for record in records:
+        pairs.setdefault(record["id"], []).append(read(record))
+    judged = [said for said in pairs.values() if counts(said)]
+    return sum(len(set(said)) == 1 and but not in said for said in judged) / len(judged)
+
+
+def right(records, **wrong):
+    return of_places(records), alike(records, **wrong)
+
+
+def by_neighbours(records):
+    renamed = [{**r, "id": n // 2} for n, r in enumerate(records)]
+    return of_places(records), alike(renamed)
+
+
+answers(
+    lesson_06.position_bias,
+    right,
+    (of_places, "Return two numbers"),
+    (lambda r: (of_places(r, ("A", "B", "neither")), alike(r)), 'Leave "neither"'),
+    (lambda r: (of_places(r, ("A", "B", "neither", None)), alike(r)), 'Leave "neither"'),
+    (lambda r: (100 * of_places(r), 100 * alike(r)), "not percent"),
+    (lambda r: (of_places(r), 100 * alike(r)), "not percent"),
+    (lambda r: (1 - of_places(r), alike(r)), "shown *second*"),
+    (lambda r: (of_places(r, ("lima", "role"), chosen), alike(r)), "share of one *arm*"),
+    (lambda r: (0.6180, alike(r)), "9 of the 12 choices"),
+    (lambda r: right(r, read=letter, counts=lambda said: None not in said), "You compare letters"),
+    (lambda r: right(r, counts=bool), "leave it out of the second share"),
+    (lambda r: right(r, but="tie"), 'Twice "neither" is the same verdict twice'),
+    (lambda r: (of_places(r), 0.9), "3 of the 7 pairs"),
+    (by_neighbours, "bring the two records of a pair together by id"),
+    (lambda r: right(r, counts=lambda said: "unparsed" not in said), "only one order is judged yet"),
+)
+
+
+# --- length ------------------------------------------------------------------------------------------------
+
+
+def won(table):
+    return table[table.result.isin(["a", "b"]) & (table.words_a != table.words_b)]
+
+
+def by_length(table):
+    return ((table.words_b > table.words_a) == (table.result == "b")).mean()
+
+
+def longer_wins(table):
+    return by_length(won(table))
+
+
+answers(
+    lesson_06.longer_wins,
+    longer_wins,
+    (lambda t: won(t), "Return one number"),
+    (lambda t: by_length(won(t)) * len(won(t)) / len(t), "Leave out what no arm has won"),
+    (lambda t: by_length(t[t.result.isin(["a", "b"])]), "the same length"),
+    (lambda t: 100 * by_length(won(t)), "not percent"),
+    (lambda t: 1 - by_length(won(t)), "won by the *shorter*"),
+    (lambda t: (won(t)[won(t).words_b > won(t).words_a].result == "b").mean(), "one arm only"),
+    (lambda t: 0.9, "it won 3"),
+    (lambda t: 0.75, "changed round"),
+)

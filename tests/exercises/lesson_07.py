@@ -1,0 +1,107 @@
+"""Answers to the exercises of lesson 07: right ones, and wrong ones with the message that names the mistake."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from exercises.common import table
+
+from helpers import roles
+from helpers.analyse import designs
+from helpers.checks import lesson_07
+
+EXERCISES, answers = table()
+
+
+OWN = "{q} In this matter I speak as {r}."
+ROLE = roles.Role("This question is a law problem involving a lease.", "a notary who reads aloud")
+
+
+def filled(q, r, template):
+    return template.format(q=q.strip().rstrip(".") + ".", r=r.strip().rstrip("."))
+
+
+def rendered(q, r, template):
+    return f"[{filled(q, r, template)}]" if template else ""
+
+
+answers(
+    lesson_07.render,
+    rendered,
+    (lambda q, r, t: t, "placeholder is left"),
+    (lambda q, r, t: [filled(q, r, t)], "as text"),
+    (filled, "brackets are missing"),
+    (lambda q, r, t: f"[[{filled(q, r, t)}]]", "One opening and one closing"),
+    (lambda q, r, t: f"[{filled(q, r, t)[:-1]}].", "closing bracket comes last"),
+    (lambda q, r, t: rendered(q, r, t).lower(), "the role prompt is"),
+    (lambda q, r, t: f"[{t.format(q=q.strip(), r=r.strip().rstrip('.'))}]", "without its full stop"),
+    (lambda q, r, t: f"[{t.format(q=q.strip().rstrip('.') + '.', r=r.strip())}]", "Two full stops"),
+    (lambda q, r, t: f"[{t.format(q=q.rstrip('.') + '.', r=r.rstrip('.'))}]", "blanks around"),
+    (
+        lambda q, r, t: f"[{t.format(q=q.strip().rstrip('.') + '.', r=r.rstrip('.').strip())}]" if t else "",
+        "blanks around a fact",
+    ),
+    (lambda q, r, t: f"[{filled(q, r, t)}]", "an empty pair of brackets"),
+    (lambda q, r, t: rendered(q, r, t) or None, "as text"),
+    (lambda q, r, t: rendered(q, r, t).replace("As a result", "Thus"), "Wrong for design 2"),
+)
+
+
+answers(
+    lesson_07.ninth,
+    OWN,
+    (9, "is a int"),
+    ("[{q} I speak as {r}.]", "Leave the brackets out"),
+    ("{q} I know.", "{r} is missing"),
+    ("I speak as {r}.", "{q} is missing"),
+    ("{q} I speak as {r}, yes, {r}.", "stands there 2 times"),
+    ("{q} I speak as {r} for {topic}.", "'{topic}'"),
+    ("{q} I speak as {r}}.", "'}'"),
+    ("Well. {q} I speak as {r}.", "Begin with {q}"),
+    ("{q}\nI speak as {r}.", "One line"),
+    ("{q} {r}.", "no word between"),
+    ("{q}. I speak as {r}.", "its own full stop"),
+    ("{q} I speak as{r}.", "Blanks are missing"),
+    ("{q} I speak as {r}", "End with a full stop"),
+    ("{q} Like expert (B), I speak as {r}.", "looks like an option"),
+    ("{q} Plan C is to speak as {r}.", "looks like an option"),
+    ("{q} Answer A, said by {r}.", "looks like an option"),
+    ("{q} Fortunately, I am {r}.", "design 6 of Table 3"),
+    ("{q} Fortunately, I am {r}, as you know.", "Table 3 design whole"),
+    ("{q} Fortunately, I am also {r}.", "Table 3 design whole"),
+    ("{q} therefore i will answer it as {r}.", "design 3 of Table 3"),
+    ("{q} For this reason: I'll be {r}.", "design 7 of Table 3"),
+    ("{q} Well, as a result I will solve it like {r}.", "Table 3 design whole"),
+    ("{q} and {r}.", "a description does not contain"),
+)
+
+
+def variances(shares, n):
+    return [p * (1 - p) / n[name] for name, p in shares.items()]
+
+
+answers(
+    lesson_07.average_error,
+    designs.average_error,
+    (lambda s, n: 100 * designs.average_error(s, n), "in points"),
+    (lambda s, n: math.sqrt(sum(p * (1 - p) / m for p, m in zip(s.values(), n.values()))) / len(s), "in their order"),
+    (lambda s, n: np.mean(np.sqrt(variances(s, n))), "average the standard errors"),
+    (lambda s, n: math.sqrt(sum(variances(s, n))), "of the *sum*"),
+    (lambda s, n: math.sqrt(np.mean(variances(s, n))), "the *square*"),
+    (lambda s, n: sum(variances(s, n)) / len(s) ** 2, "take the root"),
+    (
+        lambda s, n: math.sqrt((p := sum(s[k] * n[k] for k in s) / sum(n.values())) * (1 - p) / sum(n.values())),
+        "pool all",
+    ),
+    (lambda s, n: math.sqrt((p := np.mean(list(s.values()))) * (1 - p) / sum(n.values())), "formula of one benchmark"),
+    (lambda s, n: np.std(list(s.values()), ddof=1) / math.sqrt(len(s)), "not a sample"),
+    (lambda s, n: math.sqrt(sum(s[k] / n[k] for k in s)) / len(s), "p(1-p), not p"),
+    (lambda s, n: math.sqrt(sum(variances(s, n))) / 3, "take their number"),
+    (lambda s, n: sum(np.sqrt(variances(s, n))), "You add the standard errors"),
+    (lambda s, n: math.sqrt(sum(p * (1 - p) / n[k] ** 2 for k, p in s.items())) / len(s), "the square of n"),
+    (lambda s, n: 1.96 * designs.average_error(s, n), "95 % interval"),
+    (lambda s, n: round(designs.average_error(s, n), 3), "do not round"),
+    (lambda s, n: 0.5, "you say 0.5"),
+    (lambda s, n: [0.1], "one number"),
+)
