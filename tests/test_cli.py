@@ -82,7 +82,7 @@ FINETUNE = ("finetune", "--out", "out/model")
     ids=lambda c: c[0],
 )
 def test_an_unknown_profile_is_told_with_the_known_ones(refused, command):
-    assert "unknown profile 'gpu': choose one of cpu, qlora, a100" in refused(*command, "--profile", "gpu")
+    assert "unknown profile 'gpu': choose one of cpu, small, qlora, a100" in refused(*command, "--profile", "gpu")
 
 
 def test_an_unknown_lesson_is_told_with_the_known_ones(refused):

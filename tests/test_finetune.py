@@ -115,7 +115,7 @@ def test_weights_in_16_bits_have_the_same_recipe(base, tmp_path, monkeypatch):
     assert {w.dtype for w in load_file(tmp_path / "out" / "model.safetensors").values()} == {torch.bfloat16}
 
 
-@pytest.mark.parametrize("name", ["cpu", "qlora"])
+@pytest.mark.parametrize("name", ["cpu", "small", "qlora"])
 def test_what_a_profile_does_unlike_the_paper_it_says_with_the_reason(name):
     profile, paper = profiles.get(name), profiles.get("a100")
     told = " ".join(profile.deviations)

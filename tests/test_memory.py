@@ -246,20 +246,20 @@ def test_mistral_is_counted_without_a_single_weight(mistral):
 
 def test_one_card_of_80_gb_holds_the_model_in_16_bits_only(mistral):
     a100 = profiles.get("a100")
-    assert memory.plan(a100, mistral, "fp32").total > CARD
+    assert memory.plan(a100, mistral, "mixed").total > CARD
     assert memory.choose(a100, mistral, CARD).precision == "bf16-sr"
     with pytest.raises(UserError):
-        memory.choose(profiles.get("a100", precisions=("fp32",)), mistral, CARD)
+        memory.choose(profiles.get("a100", precisions=("mixed",)), mistral, CARD)
 
 
 @pytest.mark.parametrize("devices", [2, 4])
 def test_several_cards_hold_it_in_32_bits(mistral, devices):
     plan = memory.choose(profiles.get("a100"), mistral, CARD, devices)
-    assert plan.precision == "fp32" and plan.devices == devices and plan.total < 0.95 * CARD
+    assert plan.precision == "mixed" and plan.devices == devices and plan.total < 0.95 * CARD
 
 
 def test_devices_share_all_but_the_activations(mistral):
-    one, four = (memory.plan(profiles.get("a100"), mistral, "fp32", devices) for devices in (1, 4))
+    one, four = (memory.plan(profiles.get("a100"), mistral, "mixed", devices) for devices in (1, 4))
     assert four.activations == one.activations
     assert [four.weights, four.gradients, four.optimizer] == [one.weights / 4, one.gradients / 4, one.optimizer / 4]
 
@@ -273,26 +273,26 @@ def test_qlora_fits_small_cards(mistral, tokens, card):
 
 def test_longer_dialogues_and_larger_batches_need_more(mistral):
     def need(**changes):
-        return memory.plan(profiles.get("a100", **changes), mistral, "fp32").activations
+        return memory.plan(profiles.get("a100", **changes), mistral, "mixed").activations
 
     assert need() > 1.9 * need(max_tokens=2048) and need(device_batch_size=4) == pytest.approx(2 * need())
     assert need(gradient_checkpointing=False) > 3 * need()
 
 
 def test_what_cannot_fit_is_refused_with_all_the_numbers(mistral):
-    plans = [memory.plan(profiles.get("a100"), mistral, precision) for precision in ("fp32", "bf16-sr")]
+    plans = [memory.plan(profiles.get("a100"), mistral, precision) for precision in ("mixed", "bf16-sr")]
     with pytest.raises(UserError) as refusal:
         memory.choose(profiles.get("a100"), mistral, 39.4)
     assert str(refusal.value) == (
-        f"profile 'a100' needs {plans[0].total:.1f} GiB in fp32, {plans[1].total:.1f} GiB in bf16-sr on each of 1 device(s), "
+        f"profile 'a100' needs {plans[0].total:.1f} GiB in mixed, {plans[1].total:.1f} GiB in bf16-sr on each of 1 device(s), "
         "and there are 39.4 GiB: use more devices, --profile qlora, or smaller max_tokens or device_batch_size"
     )
 
 
 def test_the_plan_is_one_line_with_its_parts_and_their_sum(mistral):
-    plan = memory.plan(profiles.get("a100"), mistral, "fp32", 4)
+    plan = memory.plan(profiles.get("a100"), mistral, "mixed", 4)
     assert str(plan) == (
-        f"memory plan, fp32 on each of 4 devices: weights {plan.weights:.1f}, gradients {plan.gradients:.1f}, "
+        f"memory plan, mixed on each of 4 devices: weights {plan.weights:.1f}, gradients {plan.gradients:.1f}, "
         f"optimizer {plan.optimizer:.1f}, activations {plan.activations:.1f}; together {plan.total:.1f} GiB"
     )
     assert plan.total == plan.weights + plan.gradients + plan.optimizer + plan.activations
@@ -353,7 +353,7 @@ def test_the_plan_of_adapters_is_what_the_tensors_take(base, tmp_path, monkeypat
 
 def test_the_plan_of_weights_packed_in_4_bits_says_so(mistral):
     assert str(memory.plan(profiles.get("qlora"), mistral)).startswith("memory plan, 4-bit weights: weights ")
-    assert str(memory.plan(profiles.get("a100"), mistral)).startswith("memory plan, fp32: ")
+    assert str(memory.plan(profiles.get("a100"), mistral)).startswith("memory plan, mixed: ")
 
 
 # --- in a run --------------------------------------------------------------------------------------------------

@@ -149,7 +149,7 @@ def test_on_a_gpu_the_profile_has_rank_64_on_all_linear_layers_and_pages_its_opt
     assert profile.quantized and profile.lora == profiles.Lora(rank=64, alpha=16, dropout=0.05)
     lora = trainer_._lora(profile)
     assert lora.target_modules == "all-linear" and (lora.r, lora.lora_alpha, lora.lora_dropout) == (64, 16, 0.05)
-    on_gpu = trainer_.settings(profile, "fp32", tmp_path, 0, 1, "none")
+    on_gpu = trainer_.settings(profile, "mixed", tmp_path, 0, 1, "none")
     assert on_gpu.optim == "paged_adamw_32bit" and on_gpu.bf16
     here = trainer_.settings(training.settings("x", quantized=True), "fp32", tmp_path, 0, 1, "none")
     assert here.optim == "adamw_torch_fused" and not here.bf16  # pages need a GPU

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-Profile_ = Annotated[str, typer.Option("--profile", help="cpu, qlora or a100")]
+Profile_ = Annotated[str, typer.Option("--profile", help="cpu, small, qlora or a100")]
 Out = Annotated[Path | None, typer.Option("--out", help="folder for the results")]
 BaseUrl = Annotated[str | None, typer.Option("--base-url", help="an OpenAI-compatible server")]
 Model = Annotated[str | None, typer.Option("--model", help="a model's name or folder")]

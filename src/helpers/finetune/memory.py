@@ -101,16 +101,18 @@ def sizes(config: Any) -> Sizes:
     )
 
 
-def plan(profile: Profile, size: Sizes, precision: str = "fp32", devices: int = 1, longest: int | None = None) -> Plan:
+def plan(profile: Profile, size: Sizes, precision: str = "", devices: int = 1, longest: int | None = None) -> Plan:
     """The memory of one of `devices` devices. Weights, gradients and optimizer are shared among them (FSDP).
 
-    `longest`: tokens of the longest row; without it, the profile's `max_tokens`.
+    `precision`: by default the first of the profile's. `longest`: tokens of the longest row; without it, the profile's
+    `max_tokens`.
     """
+    precision = precision or profile.precisions[0]
     trained = size.total if profile.lora is None else size.edges * profile.lora.rank
     each = 2 if precision == "bf16-sr" else 4  # bytes of a trained weight, its gradient, and each of Adam's moments
     if profile.lora is None:
         weights = each * size.total
-        if precision == "fp32" and profile.device == "cuda":
+        if precision == "mixed":
             weights += 2 * size.total  # autocast's 16-bit copies; FSDP holds them for one layer at a time
     elif (
         profile.quantized
@@ -137,7 +139,7 @@ def activations(profile: Profile, size: Sizes, precision: str, rows: int, tokens
     Where attention has dropout, PyTorch has no fused kernel for a CPU: every layer keeps its scores, [rows, heads, tokens,
     tokens], three times over.
     """
-    compute = 2 if profile.device == "cuda" or precision == "bf16-sr" else 4
+    compute = 4 if precision == "fp32" else 2
     numbers = 12 * size.hidden + 4 * size.intermediate  # that one layer keeps of a token for its backward pass
     if profile.lora and profile.lora.dropout:
         numbers += 10 * size.hidden + size.intermediate  # each adapter drops other inputs

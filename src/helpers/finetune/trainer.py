@@ -46,13 +46,13 @@ def accumulation(profile: Profile, devices: int) -> int:
 
 def settings(profile: Profile, precision: str, work: Path, seed: int, devices: int, report_to: str) -> SFTConfig:
     """The profile as TRL's configuration. What is not named here is TRL's default; lesson 02 shows the traps among them."""
-    cuda = profile.device == "cuda"
+    cpu, cuda = profile.device == "cpu", profile.device == "cuda"
     return SFTConfig(
         output_dir=str(work),
         seed=seed,
         data_seed=seed,
-        use_cpu=not cuda,
-        bf16=cuda and precision == "fp32",  # autocast: bf16 arithmetic on float32 weights
+        use_cpu=cpu,
+        bf16=precision == "mixed",  # autocast: bf16 arithmetic on float32 weights
         optim="paged_adamw_32bit" if profile.quantized and cuda else "adamw_torch_fused",
         learning_rate=profile.learning_rate,
         lr_scheduler_type="cosine",

@@ -24,6 +24,7 @@ from .. import models
 from ..chat import chat_template
 from ..errors import UserError
 from ..machine import provenance
+from ..machine.devices import has_bfloat16
 from ..machine.files import read_json, rename
 from ..machine.resources import peak_gib
 from ..profiles import Profile
@@ -140,6 +141,9 @@ def _finetune(
     models.need_device(profile)
     models.release_memory()  # what a lesson has loaded before and dropped
     steps_each = trainer_.accumulation(profile, devices)
+    if not has_bfloat16(profile.device):
+        kept = dict.fromkeys("fp32" if p == "mixed" else p for p in profile.precisions)
+        profile = replace(profile, precisions=tuple(kept))
     size = memory.sizes(models.config(profile))
     tokenizer, most = models.tokenizer(profile), min(profile.max_tokens, size.positions or profile.max_tokens)
     encoded, left_out = encode_rows(rows, tokenizer, arm, most, profile.design)
@@ -258,7 +262,7 @@ def _resumable(work: Path, started: dict[str, Any]) -> Path | None:
 
 def _trainable(profile: Profile, precision: str) -> Any:
     """The model, with weights as `precision` says: plain bfloat16 would round updates away (precision.py)."""
-    dtype = profile.dtype if profile.quantized else {"fp32": "float32", "bf16-sr": "bfloat16"}[precision]
+    dtype = profile.dtype if profile.quantized else "bfloat16" if precision == "bf16-sr" else "float32"
     model, _ = models.load(profile, dtype=dtype)
     model.config.use_cache = False
     if profile.quantized:

@@ -69,6 +69,8 @@ def load(profile: Profile, name: str | None = None, dtype: str | None = None) ->
         )
     if profile.device == "cuda" and os.environ.get("ACCELERATE_USE_FSDP") != "true":  # FSDP places its own parts
         options["device_map"] = {"": int(os.environ.get("LOCAL_RANK", "0"))}
+    elif profile.device == "mps":
+        options["device_map"] = {"": "mps"}
     words = tokenizer(profile, name)
     with quiet_transformers():
         try:
@@ -125,7 +127,8 @@ def need_device(profile: Profile) -> None:
     """Raise UserError unless this machine has the profile's device, and bitsandbytes if its weights are packed in 4 bits."""
     import torch
 
-    if profile.device == "cuda" and not torch.cuda.is_available():
+    found = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if profile.device in found and not found[profile.device]():
         raise UserError(f"profile {profile.name!r} needs {profile.hardware} and finds no GPU: use --profile cpu here")
     if profile.quantized and not find_spec("bitsandbytes"):
         raise UserError("4-bit weights (NF4) need bitsandbytes, which is not installed: pip install bitsandbytes")
