@@ -30,10 +30,10 @@ class Noting(LocalChat):
         super().__init__(*settings)
         self.wrote = {}
 
-    def _goes_on(self, row, then, then_tokens):
+    def _continues(self, row, then, then_tokens):
         if row.reply is None:
             self.wrote[row.index] = list(row.written)
-        return super()._goes_on(row, then, then_tokens)
+        return super()._continues(row, then, then_tokens)
 
 
 def ours(chat, profile, prompts: list[str], trigger: str) -> tuple[list[tuple[str, str]], float]:
