@@ -20,6 +20,7 @@ from .example import example
 from .findings import count, lessons, listed, percent, points, tidy
 
 if TYPE_CHECKING:
+    from ..profiles import Profile
     from ..run import Run
 
 DOCS = ("docs/GLOSSARY.md", "docs/DATA.md", "docs/PERFORMANCE.md", "docs/TROUBLESHOOTING.md")  # that a run's pages link
@@ -35,26 +36,26 @@ def write_report(this: Run, manifest: dict[str, Any]) -> Path:
     texts = [name for name in DOCS if (pages.root() / name).is_file()]
     pages.write(this.folder, this.folder, pages.sources(this.folder, texts), MENU)
     target = this.folder / "index.html"
-    target.write_text(report(this, manifest), encoding="utf-8")
+    target.write_text(report(this.folder, this.profile, manifest), encoding="utf-8")
     return target
 
 
-def report(this: Run, manifest: dict[str, Any], menu: pages.Menu = ()) -> str:
-    """The report as HTML: one question, the result, the table, the pictures, the lessons, and what was run."""
-    scores, answers = (_read(this.folder / name) for name in ("scores.csv", "answers.csv"))
-    metrics = _json(this.folder / "metrics.json")
-    described, others = pictures.load(this.folder)
+def report(folder: Path, profile: Profile, manifest: dict[str, Any], menu: pages.Menu = ()) -> str:
+    """The report of a run's folder as HTML: the result, one question, the table, the pictures, the lessons, what was run."""
+    scores, answers = (_read(folder / name) for name in ("scores.csv", "answers.csv"))
+    metrics = _json(folder / "metrics.json")
+    described, others = pictures.load(folder)
     for picture in described:
         picture["text"] = tidy(picture["text"])
-        picture["data"] = pages.picture_data(this.folder / picture["file"])
+        picture["data"] = pages.picture_data(folder / picture["file"])
     compared = _compared(answers)
     return pages.render(
         "report",
-        title=f"Self-Prompt Tuning · {this.profile.name} run",
+        title=f"Self-Prompt Tuning · {profile.name} run",
         menu=menu,
         manifest=manifest,
-        profile=this.profile,
-        model=this.profile.model.rsplit("/", 1)[-1],
+        profile=profile,
+        model=profile.model.rsplit("/", 1)[-1],
         arms=_arms(scores),
         seeds=(seeds := sorted({int(seed) for seed in scores.seed}) or manifest["seeds"]),
         seeds_said=count(len(seeds), "seed"),
@@ -62,15 +63,15 @@ def report(this: Run, manifest: dict[str, Any], menu: pages.Menu = ()) -> str:
         missing=unfinished(manifest) + missing(scores),
         headline=headline(*compared) if compared else "",
         results=results(scores, answers, compared),
-        example=None if answers.empty else example(this.folder, answers),
+        example=None if answers.empty else example(folder, answers),
         first=next((picture for picture in described if picture["name"] == FIRST), None),
         table=main_table(scores),
         average=_average(scores),
         rules=rules_table(scores),
-        lessons=lessons(this.folder, manifest, metrics),
+        lessons=lessons(folder, manifest, metrics),
         pictures=described,
         others=others,
-        files=[n for n in ("scores.csv", "answers.csv", "metrics.json") if (this.folder / n).is_file()],
+        files=[n for n in ("scores.csv", "answers.csv", "metrics.json") if (folder / n).is_file()],
     )
 
 

@@ -106,6 +106,19 @@ def _with_names(html: str) -> tuple[str, list[tuple[str, str]]]:
     return HEADING.sub(named, html), contents
 
 
+def relinked(html: str, follow: Callable[[str], str | None]) -> str:
+    """Links within the course led to where `follow` says; if that is None, their text stays without the link."""
+
+    def linked(match: re.Match) -> str:
+        before, href, after, text = match.groups()
+        if re.match(r"[a-z]+:|#", href):
+            return match[0]
+        to = follow(href)
+        return f'<a {before}href="{escape(to)}"{after}>{text}</a>' if to else text
+
+    return LINK.sub(linked, html)
+
+
 def _scrolling(html: str) -> str:
     """Every table in a box that scrolls, and that the keyboard reaches."""
     box = '<div class="scroll" tabindex="0" role="region" aria-label="Table">'
@@ -152,27 +165,22 @@ def write(folder: Path, target: Path, known: Mapping[str, tuple[Path, str]], men
                 for way, index in (("before", at - 1), ("after", at + 1)):
                     if 0 <= index < len(lessons):
                         beside[way] = (Path(lessons[index]).stem + ".html", title_of(known[lessons[index]][0]))
-            up = "../" * page.count("/")
-            (target / page).write_text(
-                article(html, follow, name, [(label, up + to) for label, to in menu], **beside), encoding="utf-8"
-            )
+            (target / page).write_text(article(html, follow, name, from_page(menu, page), **beside), encoding="utf-8")
+
+
+def from_page(menu: Menu, page: str) -> Menu:
+    """The menu as a page in a subfolder links it."""
+    return [(label, "../" * page.count("/") + to) for label, to in menu]
 
 
 def article(html: str, follow: Callable[[str], str | None], name: str, menu: Menu, **beside: Any) -> str:
     """A page of text: its title is its first heading; `follow` says where a link leads, or None if nowhere."""
 
-    def linked(match: re.Match) -> str:
-        before, href, after, text = match.groups()
-        if re.match(r"[a-z]+:|#", href):
-            return match[0]
-        to = follow(href)
-        return f'<a {before}href="{escape(to)}"{after}>{text}</a>' if to else text
-
     def inlined(match: re.Match) -> str:
         return f'{match[1]}{picture_data(root() / normpath(join(dirname(name), match[2])))}"'
 
     html, contents = _with_names(html)
-    html = IMAGE.sub(inlined, _scrolling(LINK.sub(linked, html)))
+    html = IMAGE.sub(inlined, _scrolling(relinked(html, follow)))
     first = re.search(r"<h1[^>]*>(.*?)</h1>", html, re.DOTALL)
     title = unescape(re.sub(r"<[^>]+>", "", first[1])) if first else Path(name).stem
     at = html.find('<h2 id="')  # the contents stand after the opening
