@@ -17,7 +17,17 @@ import pytest
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FOUND = next(filter(None, map(shutil.which, NAMES)), None)
 needs_browser = pytest.mark.skipif(FOUND is None, reason=f"no browser here: install one of {', '.join(NAMES)}")
-KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowRight": 39, "ArrowLeft": 37}
+KEYS = {
+    "Tab": 9,
+    "Enter": 13,
+    "Escape": 27,
+    "End": 35,
+    "Home": 36,
+    "ArrowLeft": 37,
+    "ArrowRight": 39,
+    "ArrowUp": 38,
+    "ArrowDown": 40,
+}
 
 
 class Browser:
@@ -74,12 +84,15 @@ class Browser:
 
     def open(self, address: str, width: int = 1200, height: int = 900, dark: bool = False) -> None:
         """Load a page and wait for it; `requests` and `errors` begin anew."""
-        self.do("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.resize(width, height)
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.do("Emulation.setEmulatedMedia", features=scheme)
         self.requests, self.errors = [], []
         self.do("Page.navigate", url=address)
         self.wait("document.readyState == 'complete' && location.href != 'about:blank'")
+
+    def resize(self, width: int, height: int = 900) -> None:
+        self.do("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def js(self, expression: str) -> Any:
         """The value of a JavaScript expression."""
@@ -88,13 +101,18 @@ class Browser:
             raise RuntimeError(found["exceptionDetails"].get("exception", found["exceptionDetails"]))
         return found["result"].get("value")
 
-    def wait(self, expression: str, seconds: float = 30) -> Any:
-        """Wait until an expression is true, and return its value."""
-        return _until(lambda: self.js(expression), seconds, expression)
+    def wait(self, expression: str, seconds: float = 30) -> None:
+        """Wait until an expression is true (an element counts as true)."""
+        _until(lambda: self.js(f"Promise.resolve({expression}).then(Boolean)"), seconds, expression)
 
-    def press(self, key: str, shift: bool = False) -> None:
+    def press(self, key: str, shift: bool = False, control: bool = False) -> None:
         """One key, as from a keyboard."""
-        about = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS.get(key, 0), "modifiers": 8 if shift else 0}
+        about = {
+            "key": key,
+            "code": f"Key{key.upper()}" if len(key) == 1 else key,
+            "modifiers": 8 * shift + 2 * control,
+        }
+        about["windowsVirtualKeyCode"] = KEYS.get(key, ord(key.upper()[0]))
         text = {"text": "\r"} if key == "Enter" else {}
         self.do("Input.dispatchKeyEvent", type="keyDown", **about, **text)
         self.do("Input.dispatchKeyEvent", type="keyUp", **about)
@@ -110,6 +128,32 @@ class Browser:
         """The page as it prints, on A4."""
         size = {"paperWidth": 8.27, "paperHeight": 11.69, "preferCSSPageSize": True, "printBackground": True}
         return base64.b64decode(self.do("Page.printToPDF", **size)["data"])
+
+
+def check_page(browser: Browser, address: str) -> list[str]:
+    """What is wrong with a page at 390 and at 1200 pixels: requests, errors, a page wider than the screen, pictures."""
+    browser.open(address, 390)
+    found = [f"asks for {url[:80]}" for url in browser.requests if not url.startswith(("file:", "data:"))]
+    found += browser.errors
+    for width in (390, 1200):
+        browser.resize(width)
+        if (wide := browser.js("document.documentElement.scrollWidth")) > width:
+            found.append(f"{wide} pixels wide on a screen of {width}")
+    images = "[...document.images].filter(image => !image.complete || !image.naturalWidth || !image.alt).length"
+    return found + ["a picture is missing or not described"] * browser.js(images)
+
+
+def tab_through(browser: Browser, most: int = 400) -> tuple[int, int]:
+    """(what a keyboard must reach, what it reaches with Tab): links, closed details, boxes that scroll."""
+    wanted = "[...document.querySelectorAll('a[href], summary, [tabindex=\"0\"], button, input')].filter(e => e.checkVisibility())"
+    browser.js("window.reached = new Set()")
+    for _ in range(most):
+        browser.press("Tab")
+        if browser.js(
+            "document.activeElement === document.body || reached.size === reached.add(document.activeElement).size"
+        ):
+            break
+    return browser.js(f"{wanted}.length"), browser.js(f"{wanted}.filter(e => reached.has(e)).length")
 
 
 def _until(found: Any, seconds: float = 30, what: str = "the browser") -> Any:

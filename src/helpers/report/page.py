@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from ..profiles import Profile
     from ..run import Run
 
-DOCS = ("docs/GLOSSARY.md", "docs/DATA.md", "docs/PERFORMANCE.md", "docs/TROUBLESHOOTING.md")  # that a run's pages link
 MENU = (("Report", "index.html"), ("Glossary", "docs/GLOSSARY.html"))
 FIRST = "recorder"  # the picture of the first screen
 
@@ -33,8 +32,8 @@ def write_report(this: Run, manifest: dict[str, Any]) -> Path:
 
     An unfinished run's manifest holds `stopped`: the stem of the `lesson`, `why`, and the stems of the lessons `left`.
     """
-    texts = [name for name in DOCS if (pages.root() / name).is_file()]
-    pages.write(this.folder, this.folder, pages.sources(this.folder, texts), MENU)
+    known = pages.sources(this.folder, pages.linked_texts(this.folder))
+    pages.write(this.folder, this.folder, known, MENU)
     target = this.folder / "index.html"
     target.write_text(report(this.folder, this.profile, manifest), encoding="utf-8")
     return target

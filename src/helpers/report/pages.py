@@ -7,6 +7,7 @@ becomes which page, and turns every link between the files into a link between t
 from __future__ import annotations
 
 import base64
+import json
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -139,13 +140,23 @@ def picture_data(path: Path) -> str:
 
 
 def sources(folder: Path, texts: Sequence[str]) -> dict[str, tuple[Path, str]]:
-    """{file of the course: (where it is read, its page)}: the executed lessons of a run, and `texts` of the course."""
+    """{file of the course: (where it is read, its page)}: the executed lessons of a run, and `texts` of the course.
+
+    A `README.md` is the first page, index.html. Texts that are not there, as in a student edition, are left out.
+    """
     found = {}
     for path in sorted((folder / "lessons").glob("[0-9][0-9]_*.ipynb")):
         found[f"notebooks/{path.name}"] = (path, f"lessons/{path.stem}.html")
     for name in texts:
-        found[name] = (root() / name, "index.html" if name == "README.md" else name.replace(".md", ".html"))
+        if (root() / name).is_file():
+            found[name] = (root() / name, "index.html" if name == "README.md" else name.replace(".md", ".html"))
     return found
+
+
+def linked_texts(folder: Path) -> list[str]:
+    """The documents of the course that the executed lessons of a run link to, and the glossary."""
+    lessons = [path.read_text(encoding="utf-8") for path in (folder / "lessons").glob("*.ipynb")]
+    return sorted({"docs/GLOSSARY.md", *re.findall(r"\]\(\.\./(docs/\w+\.md)", "".join(lessons))})
 
 
 def write(folder: Path, target: Path, known: Mapping[str, tuple[Path, str]], menu: Menu, copy: bool = False) -> None:
@@ -154,23 +165,29 @@ def write(folder: Path, target: Path, known: Mapping[str, tuple[Path, str]], men
     A link to another known file becomes a link to its page. One to any other file of the course is followed if `copy`
     is set (the file is copied); else its text stays without the link.
     """
+    bodies = {name: html for name, (path, _) in known.items() if (html := _html(path, folder))}
+    known = {name: known[name] for name in bodies}
     lessons = [name for name, (_, page) in known.items() if page.startswith("lessons/")]
-    for name, (path, page) in known.items():
-        if html := _html(path, folder):
-            (target / page).parent.mkdir(parents=True, exist_ok=True)
-            follow = _follower(name, known, target if copy else None)
-            beside = {}
-            if name in lessons:
-                at = lessons.index(name)
-                for way, index in (("before", at - 1), ("after", at + 1)):
-                    if 0 <= index < len(lessons):
-                        beside[way] = (Path(lessons[index]).stem + ".html", title_of(known[lessons[index]][0]))
-            (target / page).write_text(article(html, follow, name, from_page(menu, page), **beside), encoding="utf-8")
+    for name, html in bodies.items():
+        page, beside = known[name][1], {}
+        for way, step in (("before", -1), ("after", 1)):
+            at = lessons.index(name) + step if name in lessons else -1
+            if 0 <= at < len(lessons):
+                beside[way] = (f"{Path(lessons[at]).stem}.html", title_of(known[lessons[at]][0]))
+        follow = _follower(name, known, target if copy else None)
+        (target / page).parent.mkdir(parents=True, exist_ok=True)
+        (target / page).write_text(article(html, follow, name, from_page(menu, page), **beside), encoding="utf-8")
 
 
 def from_page(menu: Menu, page: str) -> Menu:
     """The menu as a page in a subfolder links it."""
     return [(label, "../" * page.count("/") + to) for label, to in menu]
+
+
+def index(title: str, text: str, entries: Mapping[str, str], page: str, menu: Menu) -> str:
+    """A page that lists others: {link: what it is called}."""
+    lines = [f"# {title}", "", text, "", *(f"- [{called}]({link})" for link, called in entries.items())]
+    return article(markdown_html("\n".join(lines)), lambda link: link, "", from_page(menu, page))
 
 
 def article(html: str, follow: Callable[[str], str | None], name: str, menu: Menu, **beside: Any) -> str:
@@ -221,9 +238,9 @@ def _follower(name: str, known: Mapping[str, tuple[Path, str]], copy_to: Path | 
     return follow
 
 
-def title_of(notebook: Path) -> str:
-    """The first heading of a lesson."""
-    import json
-
-    first = json.loads(notebook.read_text(encoding="utf-8"))["cells"][0]["source"]
-    return "".join(first).splitlines()[0].lstrip("# ")
+def title_of(path: Path) -> str:
+    """The first line, a heading, of a notebook or a text."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        text = "".join(json.loads(text)["cells"][0]["source"])
+    return text.splitlines()[0].lstrip("# ")

@@ -22,6 +22,7 @@ MENU = (
     ("Course", "index.html"),
     ("Results", "results.html"),
     ("Slides", "slides/index.html"),
+    ("Documents", "docs/index.html"),
     ("Glossary", "docs/GLOSSARY.html"),
 )
 BESIDE = (
@@ -54,6 +55,11 @@ def write(folder: Path, to: Path, say: Callable = print) -> Path:
     texts = [p.relative_to(root()).as_posix() for p in (*root().glob("*.md"), *sorted(root().glob("docs/*.md")))]
     known = pages.sources(folder, texts)
     pages.write(folder, target, known, MENU, copy=True)
+    documents = {f"../{known[name][1]}": pages.title_of(root() / name) for name in texts if name != "README.md"}
+    listed = pages.index(
+        "Documents", "What belongs to the course, beside its lessons.", documents, "docs/index.html", MENU
+    )
+    (target / "docs" / "index.html").write_text(listed, encoding="utf-8")
     profile = profiles.get(manifest["profile"]["name"], **manifest["overrides"])
     (target / "results.html").write_text(report(folder, profile, manifest, MENU), encoding="utf-8")
     for path in (path for pattern in BESIDE for path in folder.glob(pattern)):

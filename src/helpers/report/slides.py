@@ -30,7 +30,7 @@ def write(
 
     `lessons`: numbers such as "01,03"; None for all. UserError if there is no slide to write.
     """
-    decks, listed = [], []
+    decks = {}
     for notebook in choose(lessons):
         executed = folder / "lessons" / notebook.name
         if not executed.is_file() or not (slides := cut(notebook, executed)):
@@ -41,19 +41,16 @@ def write(
         made.write_text(
             pages.render("slides", title=title, slides=shown, colours=pages.code_colours()), encoding="utf-8"
         )
-        decks.append(made)
-        listed.append(f"- [{title}]({made.name}), {count(len(slides), 'slide')}")
+        decks[made] = f"{title}: {count(len(slides), 'slide')}"
         say(f"{made.name}: {count(len(slides), 'slide')}")
     if not decks:
         raise UserError(
             f"no slides: {folder} holds no executed lesson with a cell that has a slide type; run the lessons first"
         )
-    text = "\n".join(
-        ["# Slides", "", "Arrow keys turn the slides. Home and End lead to the first and the last.", "", *listed]
-    )
-    index = pages.article(pages.markdown_html(text), lambda link: link, "", pages.from_page(menu, "slides/index.html"))
-    (to / "index.html").write_text(index, encoding="utf-8")
-    return decks
+    keys = "Arrow keys turn the slides. Home and End lead to the first and the last."
+    entries = {made.name: called for made, called in decks.items()}
+    (to / "index.html").write_text(pages.index("Slides", keys, entries, "slides/index.html", menu), encoding="utf-8")
+    return list(decks)
 
 
 def _html(slide: Any, folder: Path) -> str:
