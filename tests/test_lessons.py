@@ -15,12 +15,13 @@ import cells
 import nbformat
 import pandas as pd
 import pytest
+from browser import Browser, check_page, needs_browser
 from matplotlib.text import Text
 
 from helpers import chat, roles, run, score
 from helpers.benchmarks import BENCHMARKS
 from helpers.finetune import trainer
-from helpers.report import lessons, page
+from helpers.report import lessons, page, site, slides
 
 pytestmark = pytest.mark.lessons
 ROOT = Path(__file__).parents[1]
@@ -126,6 +127,26 @@ def test_the_report_and_the_executed_lessons_open_offline_and_their_pictures_are
     assert all(re.search(r'alt="[^"]{20,}"', image) for image in re.findall(r"<img[^>]+>", page))
     for path in (finished / "index.html", *(finished / "lessons").glob("*.html")):
         assert not re.search(r'<(?:script|link|img)[^>]*(?:src|href)="https?:', path.read_text(encoding="utf-8"))
+
+
+def test_the_report_is_small_enough_to_mail_and_every_lesson_has_8_to_15_slides(finished, tmp_path):
+    assert (finished / "index.html").stat().st_size < 3_000_000
+    decks = slides.write(finished, tmp_path, say=lambda text: None)
+    counts = {path.stem: path.read_text(encoding="utf-8").count('<section class="slide"') for path in decks}
+    assert len(counts) == 10 and {name: n for name, n in counts.items() if not 8 <= n <= 15} == {}
+
+
+@needs_browser
+def test_the_site_of_the_run_opens_in_a_browser_and_its_results_print_on_fewer_than_ten_pages(
+    finished, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(ROOT)
+    site.write(finished, tmp_path / "site", say=lambda text: None)
+    with Browser() as browser:
+        pages = sorted((tmp_path / "site").rglob("*.html"))
+        assert {path.name: found for path in pages if (found := check_page(browser, path.as_uri()))} == {}
+        browser.open((tmp_path / "site" / "results.html").as_uri())
+        assert 1 < len(re.findall(rb"/Type\s*/Page\b", browser.pdf())) < 10
 
 
 def test_every_lesson_has_a_sentence_in_the_report_on_what_it_found(finished):
