@@ -12,6 +12,7 @@ from urllib.parse import unquote
 import matplotlib.pyplot as plt
 import nbformat
 import pytest
+import yaml
 from browser import Browser, check_page, needs_browser, tab_through
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from test_report import MANIFEST, scored
@@ -124,7 +125,9 @@ def test_every_link_leads_to_a_file_that_is_there_and_every_page_can_be_reached(
 def test_no_page_loads_anything_from_the_web_and_every_picture_is_inside_and_described(written):
     for path, text in written[1].items():
         images = re.findall(r"<img[^>]+>", text)
-        assert not re.search(r'<(?:script|link|img|iframe)[^>]*(?:src|href)="(?!data:)|@import|url\(', text), path.name
+        assert not re.search(r'<(?:script|link|img|iframe)[^>]*(?:src|href)="(?!data:)|@import|url\((?!#)', text), (
+            path.name
+        )
         assert all(re.search(r'alt="[^"]{20,}"', image) for image in images), path.name
     assert len(re.findall(r"<img", "".join(written[1].values()))) >= 11
 
@@ -173,6 +176,17 @@ def test_half_a_notebook_after_a_kill_costs_its_own_page_and_no_other(here, tmp_
     assert "the next" in first and "01_annotate" not in first and 'href="02_finetune_with_trl.html" rel="next"' in first
 
 
+def test_pictures_of_a_text_are_inside_its_page_and_a_badge_from_the_web_is_its_words(tmp_path):
+    plt.figure(figsize=(1, 1)).savefig(tmp_path / "a.png")
+    (tmp_path / "b.svg").write_text("<svg/>")
+    html = '<img alt="A" src="a.png"> <img src="b.svg" alt="B"> <img alt="tests pass" src="https://example.org/x"> <img src="no.png">'
+    first, second, rest = pages.inlined(html, tmp_path).split("> ", 2)
+    assert rest == "tests pass "
+    assert (
+        first.startswith('<img alt="A" src="data:image/png;base64,') and "data:image/svg+xml;base64,PHN2Zy8+" in second
+    )
+
+
 @pytest.mark.parametrize(
     "heading, name",
     [("Paper &amp; ours", "paper--ours"), ("The <em>first</em> step?", "the-first-step"), ("On a GPU", "on-a-gpu")],
@@ -196,6 +210,16 @@ def test_a_site_is_made_anew_but_other_files_are_never_deleted_and_an_unfinished
     for command in (["site"], ["slides", "--to", str(tmp_path / "deck")]):
         assert main([*command, "--run", str(tmp_path / "none")]) == 2
         assert "run the lessons first" in capsys.readouterr().err and not (tmp_path / "deck").exists()
+
+
+def test_the_workflow_publishes_this_site_with_official_actions_and_no_right_that_it_does_not_need():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "pages.yml").read_text())
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    assert all(re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"]) for step in steps if "uses" in step)
+    assert [step["with"]["path"] for step in steps if "upload-pages" in step.get("uses", "")] == ["site"]
+    assert [step["run"] for step in steps if step.get("run", "").startswith("make ")] == ["make course", "make site"]
+    rights = [workflow["permissions"], *(job.get("permissions", {}) for job in workflow["jobs"].values())]
+    assert rights == [{"contents": "read"}, {}, {"pages": "write", "id-token": "write"}]
 
 
 # --- slides ----------------------------------------------------------------------------------------

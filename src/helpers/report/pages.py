@@ -26,7 +26,7 @@ Menu = Sequence[tuple[str, str]]  # (label, page), from the folder of all pages
 DRAWN = re.compile(r'run\.figure\(.*?"(\w+)"', re.DOTALL)  # a cell that keeps a picture, and the picture's name
 HEADING = re.compile(r'<h([1-6])[^>]*?>(.*?)(?:<a class="anchor-link"[^>]*>.*?</a>)?</h\1>', re.DOTALL)
 LINK = re.compile(r'<a ([^>]*?)href="([^"]*)"([^>]*)>(.*?)</a>', re.DOTALL)
-IMAGE = re.compile(r'(<img[^>]*?src=")(?!data:)([^"]+)"')
+IMAGE = re.compile(r'<img\b[^>]*?\bsrc="(?!data:)([^"]+)"[^>]*>')
 TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
 SOURCE = re.compile(r"<style>[^<]*\.output_html[^<]*</style>")  # of `show.source`: colours for a light page only
 
@@ -126,14 +126,30 @@ def _scrolling(html: str) -> str:
     return TABLE.sub(lambda table: f"{box}{table[0]}</div>", html)
 
 
+def inlined(html: str, folder: Path) -> str:
+    """Pictures of files in `folder` moved into the HTML; one from the web, such as a badge, leaves its text."""
+
+    def found(match: re.Match) -> str:
+        path = folder / match[1]
+        if "://" in match[1] or not path.is_file():
+            alt = re.search(r'\balt="([^"]*)"', match[0])
+            return alt[1] if alt else ""
+        return match[0].replace(match[1], picture_data(path))
+
+    return IMAGE.sub(found, html)
+
+
 def picture_data(path: Path) -> str:
     """A picture as the text of an `src`; a PNG with 256 colours, which are enough for a chart and take a third."""
     from PIL import Image
 
-    with Image.open(path) as image:
-        made = BytesIO()
-        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(made, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(made.getvalue()).decode()
+    kind, data = ("svg+xml", path.read_bytes()) if path.suffix == ".svg" else ("png", b"")
+    if not data:
+        with Image.open(path) as image:
+            made = BytesIO()
+            image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(made, "PNG", optimize=True)
+        data = made.getvalue()
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 # --- pages of a folder -----------------------------------------------------------------------------
@@ -193,11 +209,8 @@ def index(title: str, text: str, entries: Mapping[str, str], page: str, menu: Me
 def article(html: str, follow: Callable[[str], str | None], name: str, menu: Menu, **beside: Any) -> str:
     """A page of text: its title is its first heading; `follow` says where a link leads, or None if nowhere."""
 
-    def inlined(match: re.Match) -> str:
-        return f'{match[1]}{picture_data(root() / normpath(join(dirname(name), match[2])))}"'
-
     html, contents = _with_names(html)
-    html = IMAGE.sub(inlined, _scrolling(relinked(html, follow)))
+    html = inlined(_scrolling(relinked(html, follow)), root() / dirname(name))
     first = re.search(r"<h1[^>]*>(.*?)</h1>", html, re.DOTALL)
     title = unescape(re.sub(r"<[^>]+>", "", first[1])) if first else Path(name).stem
     at = html.find('<h2 id="')  # the contents stand after the opening
