@@ -97,8 +97,10 @@ def _parts(cell: Any) -> list[Any]:
 
 
 def _show(cell: Any, outputs: list[Any]) -> None:
-    """Give a cell of code its outputs; a picture is shown alone."""
-    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
+    """Give a cell of code its outputs; a picture or a drawing is shown alone."""
+    pictures = [
+        one for one in outputs if "image/png" in (data := one.get("data", {})) or "<svg" in data.get("text/html", "")
+    ]
     cell.outputs = pictures or outputs
     hidden = bool(pictures) or (bool(outputs) and cell.source.count("\n") >= CODE_LINES)
     cell.metadata["transient"] = {"remove_source": hidden}
