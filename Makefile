@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help course test lab student doctor lint clean
+.PHONY: help course test lab student site slides doctor lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,12 @@ lab: $(READY) ## open the course in JupyterLab at lesson 00; runs/ is in its fil
 
 student: $(READY) ## write the lessons without solutions to student/ (another folder: TO=DIR)
 	@$(BIN)/python -m helpers student --to $(or $(TO),student)
+
+site: $(READY) ## write the static site of a finished run to site/ (another run: RUN=DIR)
+	@$(BIN)/python -m helpers site --run $(or $(RUN),runs/cpu)
+
+slides: $(READY) ## write the lessons of a finished run as slides to slides/
+	@$(BIN)/python -m helpers slides --run $(or $(RUN),runs/cpu)
 
 doctor: $(READY) ## say what this machine can run
 	@$(BIN)/python -m helpers doctor

@@ -15,12 +15,13 @@ import cells
 import nbformat
 import pandas as pd
 import pytest
+from browser import Browser, check_page, needs_browser
 from matplotlib.text import Text
 
 from helpers import chat, roles, run, score
 from helpers.benchmarks import BENCHMARKS
 from helpers.finetune import trainer
-from helpers.report import lessons, page
+from helpers.report import lessons, page, site, slides
 
 pytestmark = pytest.mark.lessons
 ROOT = Path(__file__).parents[1]
@@ -63,11 +64,11 @@ def test_a_run_holds_every_file_of_the_contract(finished):
     assert {p.stem for p in (finished / "figures").glob("*.png")} >= set(lessons.PICTURES)
 
 
-def test_every_link_from_one_page_of_the_lessons_to_another_leads_somewhere(finished):
-    pages = sorted((finished / "lessons").glob("*.html"))
-    links = {(p.name, link) for p in pages for link in re.findall(r'<a [^>]*href="([^"#:]+)"', p.read_text())}
-    assert {link for _, link in links} >= {"glossary.html", "09_beyond_the_paper.html"}
-    assert [(page, link) for page, link in links if not (finished / "lessons" / link).is_file()] == []
+def test_every_link_between_the_pages_of_a_run_leads_somewhere(finished):
+    html = {path: path.read_text(encoding="utf-8") for path in finished.rglob("*.html")}
+    links = {(path, link) for path in html for link in re.findall(r'<a [^>]*href="([^"#:]+)[#"]', html[path])}
+    assert {link for _, link in links} >= {"../index.html", "../docs/GLOSSARY.html", "09_beyond_the_paper.html"}
+    assert [(path.name, link) for path, link in links if not (path.parent / link).is_file()] == []
 
 
 def test_the_manifest_says_what_ran_and_that_it_stayed_below_six_gib(finished):
@@ -122,10 +123,30 @@ def test_no_output_carries_a_path_or_a_user_name_and_no_file_a_key(finished):
 
 def test_the_report_and_the_executed_lessons_open_offline_and_their_pictures_are_described(finished):
     page = (finished / "index.html").read_text(encoding="utf-8")
-    assert page.count('<img src="figures/') >= 4 and page.count(">guess ") >= len(BENCHMARKS)
+    assert page.count('<img src="data:image/png') >= 4 and page.count("guess ") >= len(BENCHMARKS)
     assert all(re.search(r'alt="[^"]{20,}"', image) for image in re.findall(r"<img[^>]+>", page))
     for path in (finished / "index.html", *(finished / "lessons").glob("*.html")):
         assert not re.search(r'<(?:script|link|img)[^>]*(?:src|href)="https?:', path.read_text(encoding="utf-8"))
+
+
+def test_the_report_is_small_enough_to_mail_and_every_lesson_has_8_to_16_slides(finished, tmp_path):
+    assert (finished / "index.html").stat().st_size < 3_000_000
+    decks = slides.write(finished, tmp_path, say=lambda text: None)
+    counts = {path.stem: path.read_text(encoding="utf-8").count('<section class="slide"') for path in decks}
+    assert len(counts) == 10 and {name: n for name, n in counts.items() if not 8 <= n <= 16} == {}
+
+
+@needs_browser
+def test_the_site_of_the_run_opens_in_a_browser_and_its_results_print_on_fewer_than_ten_pages(
+    finished, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(ROOT)
+    site.write(finished, tmp_path / "site", say=lambda text: None)
+    with Browser() as browser:
+        pages = sorted((tmp_path / "site").rglob("*.html"))
+        assert {path.name: found for path in pages if (found := check_page(browser, path.as_uri()))} == {}
+        browser.open((tmp_path / "site" / "results.html").as_uri())
+        assert 1 < len(re.findall(rb"/Type\s*/Page\b", browser.pdf())) < 10
 
 
 def test_every_lesson_has_a_sentence_in_the_report_on_what_it_found(finished):

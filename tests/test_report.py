@@ -12,7 +12,7 @@ import pytest
 
 from helpers import benchmarks, run, score
 from helpers.benchmarks import BENCHMARKS
-from helpers.report import page, pictures, plots, show
+from helpers.report import findings, page, pictures, plots, show
 
 ROOT = Path(__file__).parents[1]
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -107,8 +107,9 @@ def full(this):
     this.figure(plots.dropout_ramp([0.1]), "of_my_own")
     (this.folder / "lessons").mkdir()
     for notebook in (ROOT / "notebooks").glob("0[34]_*.ipynb"):
-        (this.folder / "lessons" / notebook.name).write_bytes(notebook.read_bytes())
-        (this.folder / "lessons" / f"{notebook.stem}.html").write_text("executed")
+        lesson = json.loads(notebook.read_text(encoding="utf-8"))
+        lesson["cells"] = lesson["cells"][:1]
+        (this.folder / "lessons" / notebook.name).write_text(json.dumps(lesson), encoding="utf-8")
     numbers = {"domains_ahead": 3, "domains_tied": 1, "domains_behind": 6, "n": 70, "difference": 0.1, "low": -0.2}
     metrics = {"04": numbers | {"high": 0.4, "origin": "the packaged reference run", "minutes": 1.5}}
     metrics["05"] = {"cannot_say": ["one seed", "few questions."]}
@@ -124,14 +125,15 @@ def test_the_page_needs_nothing_from_outside_and_all_that_it_links_is_there(full
     page = written(full)
     links = [a.get("href") or a.get("src") for _, a in page.tags if "href" in a or "src" in a]
     ids = {a["id"] for _, a in page.tags if "id" in a}
-    assert len(links) >= 15
+    assert len(links) >= 12
     for link in links:
         if link.startswith("#"):
             assert link[1:] in ids
         else:
-            assert not re.match(r"[a-z]+:|/", link) and (full.folder / link).is_file(), link
+            assert link[:5] == "data:" or (not re.match(r"[a-z]+:|/", link) and (full.folder / link).is_file()), link
     html = (full.folder / "index.html").read_text(encoding="utf-8")
-    assert not re.search(r"https?:|@import|url\(|<script|<link", html)
+    assert not re.search(r"https?:|@import|url\(|<script", html)
+    assert all(image["src"].startswith("data:image/png;base64,") for image in page.all("img"))  # it is mailed alone
 
 
 def test_the_page_is_well_formed_with_a_language_and_headings_in_order(full):
@@ -192,14 +194,14 @@ def test_every_colour_of_text_can_be_read_on_every_ground(full, dark):
 
 
 def test_the_alternative_text_of_a_picture_is_made_from_its_numbers(full):
-    images = {a["src"]: a for a in written(full).all("img")}
-    assert set(images) == {"figures/benchmarks.png", "figures/dropout_ramp.png"}
-    alt = images["figures/benchmarks.png"]["alt"]
+    images = written(full).all("img")
+    assert len(images) == 2
+    alt = images[0]["alt"]
     assert alt.startswith("Eight benchmarks. 24 rows; accuracy: ") and "mmlu role 0.5," in alt
     path = full.folder / "figures" / "benchmarks.csv"
     path.write_text(path.read_text().replace("mmlu,role,0.5", "mmlu,role,0.75"))
-    assert "mmlu role 0.75," in {a["src"]: a for a in written(full).all("img")}["figures/benchmarks.png"]["alt"]
-    for image in images.values():
+    assert "mmlu role 0.75," in written(full).all("img")[0]["alt"]
+    for image in images:
         assert int(image["width"]) > 300 and int(image["height"]) > 100  # so that nothing jumps while it loads
 
 
@@ -238,34 +240,38 @@ def test_a_pictures_numbers_stand_below_it_in_part_if_they_are_many_and_one_with
 
 def test_the_page_says_what_was_run_and_stamps_its_numbers(full):
     page = written(full, overrides={"max_steps": 4}, seeds=[0, 1])
-    assert page.says("cpu (any laptop", "SmolLM2-135M-Instruct", "124 of 8 benchmarks", "1 seed;", "max_steps = 4")
+    assert page.says("cpu (any laptop", "SmolLM2-135M-Instruct", "124 questions from 8 benchmarks", "max_steps = 4")
     assert not page.says("mean of 2 seeds")  # the profile has two, one was scored
     assert page.says("12.5 minutes for 1 lesson on 2 cores", "0123456789ab, finished 2026-01-02 03:04 UTC")
-    assert page.says("All from this run: profile cpu, SmolLM2-135M-Instruct, 1 seed; questions: 124 of 8 benchmarks")
+    assert page.says("All from this run: profile cpu, SmolLM2-135M-Instruct, 1 seed, 124 questions from 8 benchmarks")
     assert page.says("shows the machinery, not the paper's effect", *full.profile.deviations)
 
 
 def test_the_results_in_short_are_computed_from_the_answers(full):
     page = written(full)
-    assert page.says("opened 85 % [78, 91] of its 124 answers with a well-formed role prompt of its own")
-    assert page.says("On these 124 questions: this run cannot say", "one seed only")
-    assert page.says("by our rule (a declared answer goes first) that difference is +25.0 points, read by the paper's")
-    assert page.says("counted as wrong: 0 of 124 for base (as it came), 0 of 124 for LIMA, 0 of 124 for LIMA-Role")
-    assert page.says("mmlu", "n 40 · guess 25", "50.0", "35–65", "56.0", "average", "n 124")
+    assert page.says(
+        "opened 85 % of its 124 answers with a well-formed role prompt of its own (95 % interval 78 % to 91 %)"
+    )
+    assert page.says("This run cannot say whether tuning with roles", "One seed only", "over 124 questions.")
+    assert page.says("is +25.0 points by our rule and +25.0 points by the paper's.")
+    assert page.says("count as wrong: 0 of 124 from base (as it came), 0 of 124 from LIMA and 0 of 124 from LIMA-Role.")
+    assert page.says("mmlu", "n 40 guess 25", "50.0", "35–65", "paper 56.0", "average", "n 124")
 
 
 def test_a_clear_difference_over_seeds_is_a_yes_and_a_turned_one_is_not(this):
     answers = scored(this.folder, seeds=(0, 2, 4, 6))
-    assert written(this, seeds=[0, 2, 4, 6]).says("On these 124 questions: yes.", "tuned arms mean of 4 seeds")
+    assert written(this, seeds=[0, 2, 4, 6]).says(
+        "roles gave better answers than tuning without: LIMA", "tuned arms mean of 4 seeds"
+    )
     answers.arm = answers.arm.replace({"lima": "role", "role": "lima"})
     answers.to_csv(this.folder / "answers.csv", index=False)
-    assert written(this).says("On these 124 questions: no, the other way round.")
+    assert written(this).says("Tuning with roles gave worse answers than tuning without: LIMA-Role minus LIMA is −")
 
 
 def test_lessons_are_linked_with_what_they_found_or_named_as_not_executed(full):
     page = written(full)
     assert page.says("03 · Score the benchmarks 7.25 min", "04 · MMLU by domain 1.5 min", "not executed in this run")
-    assert page.says("ahead of LIMA in 3 MMLU domains, level in 1, behind in 6", "+10.0 points [-20.0, +40.0]")
+    assert page.says("ahead of LIMA in 3, level in 1 and behind in 6", "+10.0 points (95 % interval −20.0 to +40.0)")
     assert page.says("(Computed from the packaged reference run, not from this run.)")
     assert page.says("What this cannot show: one seed; few questions.")
     assert not page.says("few questions..")
@@ -285,9 +291,9 @@ def test_an_empty_run_still_has_a_page_that_says_so(this):
 @pytest.mark.parametrize(
     "arms, words",
     [
-        (("base",), ": LIMA, LIMA-Role. Without both tuned arms the paper's question stays open."),
+        (("base",), ": LIMA and LIMA-Role. Without both tuned arms the paper's question stays open."),
         (("lima", "role"), ": base (as it came)."),
-        (("role",), ": base (as it came), LIMA."),
+        (("role",), ": base (as it came) and LIMA."),
         (("base", "lima", "role", "my-model"), ""),
     ],
     ids="+".join,
@@ -295,10 +301,12 @@ def test_an_empty_run_still_has_a_page_that_says_so(this):
 def test_a_missing_arm_is_named_and_its_column_is_empty_and_a_model_of_ones_own_gets_a_column(this, arms, words):
     scored(this.folder, arms)
     page = written(this)
-    assert page.says("Not scored in this run" + words) == bool(words) and page.says("On these") == ("lima" in arms)
+    assert page.says("Not scored in this run" + words) == bool(words) and page.says("LIMA-Role minus LIMA is") == (
+        {"lima", "role"} <= set(arms)
+    )
     html = (this.folder / "index.html").read_text(encoding="utf-8")
     row = re.search(r'<th scope="row">mmlu.*?</tr>', html, re.DOTALL)[0]
-    assert row.count("<td") == max(6, 3 + len(arms)) and row.count(">–</td>") == max(0, 3 - len(arms))
+    assert row.count("<td") == max(3, len(arms)) and row.count(">–<") == max(0, 3 - len(arms))
     assert ('<th scope="col">my-model</th>' in html) == ("my-model" in arms)
 
 
@@ -320,13 +328,13 @@ def two_benchmarks(folder):
     [
         (
             lambda folder: scored(folder, unparsed=True),
-            ("40 unparsed", "124 of 124 for LIMA-Role", "cannot say"),
-            "yes.",
+            ("40 unparsed", "124 of 124 from LIMA-Role", "cannot say"),
+            "Tuning with roles gave",
         ),
-        (two_benchmarks, ("52 of 2 benchmarks", "mean over 2 benchmarks"), "average"),
-        (drop(10), ("mmlu", "this run cannot say"), "read by the paper's rule"),
+        (two_benchmarks, ("52 questions from 2 benchmarks", "over 52 questions."), "average"),
+        (drop(10), ("mmlu", "This run cannot say"), "read by the paper's rule"),
         (lambda folder: (folder / "scores.csv").unlink(), ("there is no table", "opened 85 %"), "guess 25"),
-        (lambda folder: (folder / "answers.csv").unlink(), ("n 40 · guess 25",), "On these"),
+        (lambda folder: (folder / "answers.csv").unlink(), ("n 40 guess 25",), "minus LIMA"),
     ],
     ids=["nothing parsed", "two benchmarks", "an older run", "no scores", "no answers"],
 )
@@ -335,6 +343,48 @@ def test_the_page_says_what_it_can_from_what_is_there(this, change, said, unsaid
     change(this.folder)
     page = written(this)
     assert page.says(*said) and not page.says(unsaid)
+
+
+def test_one_question_is_shown_with_the_answers_of_all_arms_and_who_is_right(this):
+    scored(this.folder)
+    texts = {"base": "One.", "lima": "Two.", "role": f"{ROLE} Acids. <b>"}
+    for arm, text in texts.items():
+        folder = score.generations(this.folder, arm)
+        folder.mkdir(parents=True)
+        lines = []
+        for i, very in ((0, 0), (1, 1), (2, 5), (3, 90)):  # the shortest question is no example: no role prompt
+            prompt = f"Below is a chat.\nUSER: How sour is {'very ' * very}strong acid? (A) 1 (B) 2\nASSISTANT:"
+            record = {"key": str(i), "question_id": f"mmlu-{i}", "prompt": prompt, "finish": "length", "stage2": " A."}
+            lines.append(json.dumps(record | {"stage1": text if i else "One."}) + "\n")
+        (folder / "mmlu.jsonl").write_text("".join(lines))
+    assert written(this).says(
+        "How sour is very strong acid?", "One. … answers A: wrong", f"LIMA-Role {ROLE} Acids. <b> … answers A: wrong"
+    )
+    (folder / "mmlu.jsonl").write_text(
+        "".join([lines[0], *lines[2:]])
+    )  # then the next one, where the role arm is right
+    assert written(this).says(
+        "is very very very very very strong", "Two. … answers A: wrong", "Acids. <b> … answers A: right"
+    )
+    (folder / "mmlu.jsonl").write_text("not a journal\n")
+    assert not written(this).says("One question, three answers")
+
+
+@pytest.mark.parametrize(
+    "said, meant",
+    [("21% of -3.5 to +2", "21\u00a0% of −3.5 to +2"), ("lima-role-8 at 1e-05, 5 %", "lima-role-8 at 1e-05, 5\u00a0%")],
+)
+def test_numbers_in_sentences_are_written_in_one_way(said, meant):
+    assert findings.tidy(said) == meant
+
+
+def test_one_thing_is_written_in_the_singular():
+    assert [findings.count(n, "seed") for n in (1, 2, 1200)] == ["1 seed", "2 seeds", "1,200 seeds"]
+    numbers = {"designs": {"0": {}}, "n": 1, "seeds": 1, "well_formed": {"0": 0.5, "8": 1.0}}
+    said = findings.FINDINGS["07"](numbers)
+    assert (
+        said.startswith("Each of 1 prompt design was asked 1 question, with 1 seed.") and "and 100\u00a0% with" in said
+    )
 
 
 # --- tables in a lesson -----------------------------------------------------------------------

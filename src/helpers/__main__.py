@@ -17,6 +17,7 @@ import typer
 from .classroom import commands
 from .errors import UserError
 from .options import BaseUrl, Concurrency, DryRun, MaxCost, Model, Out, Price, Profile_, Timeout, Unsandboxed, Yes
+from .report import commands as publishing
 
 if TYPE_CHECKING:
     from .chat.money import Bill
@@ -369,6 +370,8 @@ def chat_(
 
 app.command()(commands.student)
 app.command()(commands.progress)
+app.command()(publishing.site)
+app.command()(publishing.slides)
 
 
 @app.command(hidden=True)

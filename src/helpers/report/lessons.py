@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import platform
-import re
 import shutil
 import sys
 import threading
@@ -150,7 +149,7 @@ def execute(notebook: Path, this: Run, progress: Progress) -> None:
         raise kind(f"{notebook.stem}, {progress.where()}: {_reason(error)}") from error
     finally:
         try:
-            _publish(target, "" if finished else f"The lesson stopped here, in {progress.where()}.", progress.index)
+            _clean(target, "" if finished else f"The lesson stopped here, in {progress.where()}.", progress.index)
         except (OSError, ValueError):  # not begun, or Ctrl-C fell into its writing
             target.unlink(missing_ok=True)
 
@@ -164,18 +163,9 @@ def _reason(error: Exception) -> str:
     return text if name in ("UserError", "LessonStopped") else f"{name}: {text}"
 
 
-ELSEWHERE = re.compile(r'<script[^>]*\ssrc="https?:[^"]*"[^>]*>\s*</script>')  # a script that another server holds
-LESSON = re.compile(r'href="(\d\d_\w+)\.ipynb"')  # a link from one lesson to another
-GLOSSARY = "../docs/GLOSSARY.md"  # as the lessons link to it
-
-
-def _publish(path: Path, note: str, index: int) -> None:
-    """Drop papermill's notes of local paths from an executed lesson, and render it as a page beside it.
-
-    `note`: what to say below the cell at `index`, where the lesson stopped.
-    """
+def _clean(path: Path, note: str, index: int) -> None:
+    """Drop papermill's notes of local paths from an executed lesson. `note`: what to say below the cell at `index`."""
     import nbformat
-    from nbconvert import HTMLExporter
     from papermill.execute import remove_error_markers
 
     notebook = remove_error_markers(nbformat.read(path, as_version=4))
@@ -186,23 +176,6 @@ def _publish(path: Path, note: str, index: int) -> None:
     if note:
         notebook.cells.insert(index + 1, nbformat.v4.new_markdown_cell(f"**{note}**"))
     nbformat.write(notebook, path)
-    exporter = HTMLExporter(template_name="lab", exclude_input_prompt=True, exclude_output_prompt=True)
-    page = exporter.from_notebook_node(notebook)[0]
-    page = ELSEWHERE.sub("", page)  # it works offline: neither RequireJS nor MathJax, which our lessons do not need
-    page = LESSON.sub(r'href="\1.html"', page).replace(f'href="{GLOSSARY}"', 'href="glossary.html"')
-    path.with_suffix(".html").write_text(page, encoding="utf-8")
-    _glossary(path.with_name("glossary.html"))
-
-
-def _glossary(target: Path) -> None:
-    """docs/GLOSSARY.md as a page beside the executed lessons, which link to it."""
-    from nbconvert.filters import markdown2html
-
-    source = root() / "docs" / "GLOSSARY.md"
-    text = source.read_text(encoding="utf-8") if source.is_file() else "docs/GLOSSARY.md of the course holds it."
-    head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Glossary</title>'
-    style = "<style>body{font:1rem/1.5 sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}td{vertical-align:top}</style>"
-    target.write_text(f"{head}{style}\n{markdown2html(text)}</html>", encoding="utf-8")
 
 
 class Progress:

@@ -1,13 +1,12 @@
 """The report: index.html of a run, the story in one page for someone who was not there.
 
-Everything on it is read from the files of the run folder, and what a run lacks is said, not left out. It needs nothing
-from outside: it opens from disk, offline, on a phone, and prints.
+Everything on it is read from the files of the run folder, and what a run lacks is said, not left out. It holds its own
+pictures, so it can be mailed alone; it opens from disk, offline, on a phone, and prints.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,46 +15,63 @@ import pandas as pd
 from .. import benchmarks, paper, roles, score, stats
 from ..analyse import domains
 from ..arms import LABELS
-from ..machine.provenance import root
-from . import pictures
+from . import pages, pictures
+from .example import example
+from .findings import count, lessons, listed, percent, points, tidy
 
 if TYPE_CHECKING:
+    from ..profiles import Profile
     from ..run import Run
 
-TEMPLATE = Path(__file__).parent / "report.html.jinja"
+MENU = (("Report", "index.html"), ("Glossary", "docs/GLOSSARY.html"))
+FIRST = "recorder"  # the picture of the first screen
 
 
 def write_report(this: Run, manifest: dict[str, Any]) -> Path:
-    """index.html of a run: what was run, the results in short, the table, the lessons, the pictures.
+    """The pages of a run: its executed lessons, the documents they link, and index.html, the report.
 
     An unfinished run's manifest holds `stopped`: the stem of the `lesson`, `why`, and the stems of the lessons `left`.
     """
-    import jinja2
+    known = pages.sources(this.folder, pages.linked_texts(this.folder))
+    pages.write(this.folder, this.folder, known, MENU)
+    target = this.folder / "index.html"
+    target.write_text(report(this.folder, this.profile, manifest), encoding="utf-8")
+    return target
 
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    scores, answers = (_read(this.folder / name) for name in ("scores.csv", "answers.csv"))
-    metrics = _json(this.folder / "metrics.json")
-    described, others = pictures.load(this.folder)
-    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+
+def report(folder: Path, profile: Profile, manifest: dict[str, Any], menu: pages.Menu = ()) -> str:
+    """The report of a run's folder as HTML: the result, one question, the table, the pictures, the lessons, what was run."""
+    scores, answers = (_read(folder / name) for name in ("scores.csv", "answers.csv"))
+    metrics = _json(folder / "metrics.json")
+    described, others = pictures.load(folder)
+    for picture in described:
+        picture["text"] = tidy(picture["text"])
+        picture["data"] = pages.picture_data(folder / picture["file"])
+    compared = _compared(answers)
+    return pages.render(
+        "report",
+        title=f"Self-Prompt Tuning · {profile.name} run",
+        menu=menu,
         manifest=manifest,
-        profile=this.profile,
-        model=this.profile.model.rsplit("/", 1)[-1],
+        profile=profile,
+        model=profile.model.rsplit("/", 1)[-1],
         arms=_arms(scores),
-        seeds=sorted({int(seed) for seed in scores.seed}) or manifest["seeds"],
+        seeds=(seeds := sorted({int(seed) for seed in scores.seed}) or manifest["seeds"]),
+        seeds_said=count(len(seeds), "seed"),
         asked=_asked(scores),
         missing=unfinished(manifest) + missing(scores),
-        results=results(scores, answers),
+        headline=headline(*compared) if compared else "",
+        results=results(scores, answers, compared),
+        example=None if answers.empty else example(folder, answers),
+        first=next((picture for picture in described if picture["name"] == FIRST), None),
         table=main_table(scores),
         average=_average(scores),
         rules=rules_table(scores),
-        lessons=lessons(this.folder, manifest, metrics),
+        lessons=lessons(folder, manifest, metrics),
         pictures=described,
         others=others,
-        files=[n for n in ("scores.csv", "answers.csv", "metrics.json") if (this.folder / n).is_file()],
+        files=[n for n in ("scores.csv", "answers.csv", "metrics.json") if (folder / n).is_file()],
     )
-    target = this.folder / "index.html"
-    target.write_text(page, encoding="utf-8")
-    return target
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -65,11 +81,11 @@ def _read(path: Path) -> pd.DataFrame:
 def _json(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError:  # half a file, after a kill: the page goes on without its sentences
+    except ValueError:  # half a file, after a kill: the page does without its sentences
         return {}
 
 
-# --- in short --------------------------------------------------------------------------------------
+# --- the results in words ----------------------------------------------------------------------------
 
 
 def unfinished(manifest: dict[str, Any]) -> list[str]:
@@ -77,22 +93,33 @@ def unfinished(manifest: dict[str, Any]) -> list[str]:
     if not (stopped := manifest.get("stopped")):
         return []
     left = f" Not run: {', '.join(stopped['left'])}." if stopped["left"] else ""
-    count = " (JupyterLab shows this number beside the cell after Run All Cells.)" if "cell [" in stopped["why"] else ""
-    return [f"This run is not finished. It stopped in {stopped['why'].rstrip('.')}.{count}{left}"]
+    cell = " (JupyterLab shows this number beside the cell after Run All Cells.)" if "cell [" in stopped["why"] else ""
+    return [f"This run is not finished. It stopped in {stopped['why'].rstrip('.')}.{cell}{left}"]
 
 
 def missing(scores: pd.DataFrame) -> list[str]:
     """What the scores of this run cannot say because it was not run, one sentence each."""
     if scores.empty:
-        return ["No model was scored in this run (lesson 03 does it): there is no table, and no arm can be compared."]
+        return [
+            "No model was scored in this run (lesson 03 does it). So there is no table, and no arm can be compared."
+        ]
     absent = [LABELS[arm] for arm in score.ARMS if arm not in set(scores.arm)]
     if not absent:
         return []
     pair = " Without both tuned arms the paper's question stays open." if {"lima", "role"} - set(scores.arm) else ""
-    return [f"Not scored in this run: {', '.join(absent)}.{pair}"]
+    return [f"Not scored in this run: {listed(absent)}.{pair}"]
 
 
-def results(scores: pd.DataFrame, answers: pd.DataFrame) -> list[str]:
+def headline(found: stats.Verdict, n: int) -> str:
+    """The result of a run in one sentence: what `stats.verdict` says of LIMA and LIMA-Role over n questions."""
+    said = {
+        "yes": "Tuning with roles gave better answers than tuning without",
+        "no": "Tuning with roles gave worse answers than tuning without",
+    }.get(found.answer, "This run cannot say whether tuning with roles gives better answers than tuning without")
+    return tidy(f"{said}: LIMA-Role minus LIMA is {points(*found.difference)} over {count(n, 'question')}.")
+
+
+def results(scores: pd.DataFrame, answers: pd.DataFrame, compared: tuple[stats.Verdict, int] | None) -> list[str]:
     """The results in a few sentences, each with its n and, where one can be given, its 95 % interval."""
     if answers.empty:
         return []
@@ -102,34 +129,30 @@ def results(scores: pd.DataFrame, answers: pd.DataFrame) -> list[str]:
         formed = mine.role.map(lambda text: roles.parse(None if pd.isna(text) else text) is not None)
         rate = stats.share_of_questions(float(formed.mean()), len(mine[["benchmark", "question_id"]].drop_duplicates()))
         said.append(
-            f"The model tuned on LIMA-Role opened {_percent(rate)} of its {len(mine)} answers with a well-formed role "
-            "prompt of its own."
+            f"The model tuned on LIMA-Role opened {percent(rate.estimate)} of its {count(len(mine), 'answer')} with a "
+            f"well-formed role prompt of its own (95 % interval {percent(rate.low)} to {percent(rate.high)})."
         )
-    if both := _both(answers):
-        lima, role, n = both
-        found = stats.verdict(lima, role, names=("LIMA", "LIMA-Role"))
-        answer = {"yes": "yes", "no": "no, the other way round"}.get(found.answer, "this run cannot say")
-        said.append(
-            f"Does tuning with roles answer better than tuning without? On these {n} questions: {answer}. LIMA-Role minus "
-            f"LIMA, mean over {len(lima)} benchmarks: {found.reason}."
-        )
+    if compared:
+        reason = compared[0].reason if compared[0].answer != "cannot say" else compared[0].reason.rpartition(" (")[0]
+        parts = [f"{part[0].upper()}{part[1:]}." for part in reason.split("; ")]
+        said.append(f"Does LIMA-Role answer better than LIMA? {' '.join(parts)}")
     if "kojima" in scores and {"lima", "role"} <= set(scores.arm) and scores.kojima.notna().all():
         by_arm = scores.groupby(["arm", "benchmark"])[["accuracy", "kojima"]].mean().groupby("arm").mean()
         ours, theirs = 100 * (by_arm.loc["role"] - by_arm.loc["lima"])
         said.append(
-            f"Read by our rule (a declared answer goes first) that difference is {ours:+.1f} points, read by the paper's "
-            f"(the first match) {theirs:+.1f}."
+            f"Our rule takes a declared answer first, the paper's rule takes the first match. LIMA-Role minus LIMA is "
+            f"{ours:+.1f} points by our rule and {theirs:+.1f} points by the paper's."
         )
     unread = answers.prediction.isna().groupby(answers.arm, sort=False)
-    each = [f"{int(part.sum())} of {len(part)} for {LABELS.get(arm, arm)}" for arm, part in unread]
-    said.append(f"Replies in which no answer could be read, counted as wrong: {', '.join(each)}.")
-    return said
+    each = [f"{int(part.sum())} of {len(part)} from {LABELS.get(arm, arm)}" for arm, part in unread]
+    said.append(f"In some replies no answer could be read, and they count as wrong: {listed(each)}.")
+    return [tidy(sentence) for sentence in said]
 
 
-def _both(answers: pd.DataFrame) -> tuple[dict, dict, int] | None:
-    """{benchmark: [seeds, questions]} of LIMA and of LIMA-Role on the questions of both, and how many these are."""
+def _compared(answers: pd.DataFrame) -> tuple[stats.Verdict, int] | None:
+    """LIMA against LIMA-Role on the questions of both, and how many these are; None if there are none."""
     grids = {}
-    for name in benchmarks.BENCHMARKS:
+    for name in benchmarks.BENCHMARKS if len(answers) else ():
         pairs = domains.in_both(answers, benchmark=name)
         if not pairs.empty:
             grids[name] = domains.grids(pairs)
@@ -138,15 +161,7 @@ def _both(answers: pd.DataFrame) -> tuple[dict, dict, int] | None:
     if not grids:
         return None
     lima, role = ({name: g[arm].to_numpy() for name, g in grids.items()} for arm in ("lima", "role"))
-    return lima, role, sum(grid.shape[1] for grid in role.values())
-
-
-def _points(difference: float, low: float, high: float) -> str:
-    return f"{100 * difference:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
-
-
-def _percent(share: stats.Interval) -> str:
-    return f"{100 * share.estimate:.0f} % [{100 * share.low:.0f}, {100 * share.high:.0f}]"
+    return stats.verdict(lima, role, names=("LIMA", "LIMA-Role")), sum(grid.shape[1] for grid in role.values())
 
 
 # --- the tables ------------------------------------------------------------------------------------
@@ -155,15 +170,15 @@ def _percent(share: stats.Interval) -> str:
 def _arms(scores: pd.DataFrame) -> dict[str, str]:
     """Arms of the table with their short labels: the course's three, then whatever else was scored into this folder."""
     short = {"base": "base", "lima": "LIMA", "role": "LIMA-Role"}
-    return short | {arm: arm for arm in dict.fromkeys(scores.arm) if arm not in short}
+    return short | {arm: LABELS.get(arm, arm) for arm in dict.fromkeys(scores.arm) if arm not in short}
 
 
 def _asked(scores: pd.DataFrame) -> str:
     if scores.empty:
-        return "none"
+        return "no questions"
     asked = scores.groupby("benchmark").n
-    same = ", the same for every arm" if (asked.nunique() == 1).all() else ", for some arms fewer"
-    return f"{int(asked.max().sum())} of {asked.ngroups} benchmarks{same}"
+    same = "the same for every arm" if (asked.nunique() == 1).all() else "for some arms fewer"
+    return f"{count(int(asked.max().sum()), 'question')} from {count(asked.ngroups, 'benchmark')}, {same}"
 
 
 def main_table(scores: pd.DataFrame) -> list[dict[str, Any]]:
@@ -235,106 +250,3 @@ def rules_table(scores: pd.DataFrame) -> list[list[str]]:
         cells = ("–" if pd.isna(value) else format(float(value), form) for value, form in shown)
         lines.append([name.replace("_", " "), names[arm], str(int(part.n.iloc[0])), *cells])
     return lines
-
-
-# --- the lessons -----------------------------------------------------------------------------------
-
-# What a lesson found, from what it recorded in metrics.json. A lesson may also record the sentence itself, as `finding`.
-FINDINGS: dict[str, Callable[[dict[str, Any]], str]] = {
-    "00": lambda m: (
-        f"This machine writes {m['tokens_per_second']} tokens a second; profiles it can run: {m['runnable']}."
-    ),
-    "01": lambda m: (
-        f"Of {m['dialogues']} dialogues {m['parsed']} got a role from the annotator and {m['declined']} were declined; "
-        f"{m['distinct_role_nouns']} different role nouns."
-    ),
-    "02": lambda m: (
-        f"After {m['steps']} steps the role arm opened {100 * m['role_rate']:.0f} % of {m['role_n']} replies to new "
-        f"questions with a role prompt, LIMA {100 * m['lima_rate']:.0f} %."
-        + (
-            f" On {m['held_out']} dialogues that it was not trained on, its loss fell from {m['opening_before']:.2f} to "
-            f"{m['opening_after']:.2f} nats per token of the role prompt, and from {m['answer_before']:.2f} to "
-            f"{m['answer_after']:.2f} in the answer."
-            if "held_out" in m
-            else ""
-        )
-    ),
-    "03": lambda m: (
-        f"{m['n_questions']} questions to each arm. "
-        + "; ".join(
-            f"{LABELS[arm]}: {m[f'tokens_{arm}']} tokens a reply, {100 * m[f'cut_off_{arm}']:.0f} % cut off, "
-            f"{100 * m[f'unparsed_{arm}']:.0f} % unparsed"
-            for arm in score.ARMS
-        )
-        + "."
-    ),
-    "04": lambda m: (
-        f"LIMA-Role ahead of LIMA in {m['domains_ahead']} MMLU domains, level in {m['domains_tied']}, behind in "
-        f"{m['domains_behind']}; over all {m['n']} questions {_points(m['difference'], m['low'], m['high'])}. "
-        "The paper: ahead in 9 of 10."
-        + (
-            f" The role arm names {m['letter']} in {100 * m['letter_share']:.0f} % of its answers and is right in "
-            f"{100 * m['role_accuracy']:.1f} %; always {m['letter']} would be right in {100 * m['always_letter']:.1f} %."
-            if "letter" in m
-            else ""
-        )
-    ),
-    "05": lambda m: (
-        f"{m['distinct_nouns']} different role nouns over {m['n']} MMLU questions; the most frequent by domain: "
-        + "; ".join(f"{domain}: {noun or '–'}" for domain, noun in m["top_nouns"].items())
-        + "."
-    ),
-    "06": lambda m: (
-        f"The judge ({m['judge']}) compared {m['n']} pairs of answers, each in both orders: LIMA-Role wins {m['role_wins']}, "
-        f"tie {m['ties']}, LIMA wins {m['lima_wins']}; net win {_points(m['net'], m['low'], m['high'])}. "
-        f"Both orders agree in {100 * m['orders_agree']:.0f} %."
-    ),
-    "07": lambda m: (
-        f"Of {len(m['designs'])} prompt designs, each asked {m['n']} questions with {m['seeds']} seed(s), replies that open "
-        "with a role prompt of their design: "
-        + ", ".join(f"{100 * share:.0f} % in design {name}" for name, share in m["well_formed"].items())
-        + "."
-    ),
-    "08": lambda m: (
-        f"Right answers on {m['n_problems']} coin problems: {m['record']:.0%} after a record of each state, "
-        f"{m['scrambled']:.0%} after a scrambled one, {m['role']:.0%} after a role prompt, {m['direct']:.0%} without an opening. "
-        f"An edited record took {m['follows']:.0%} of the answers with it. A swapped role prompt costs "
-        f"{m['swap_nats']:+.3f} nats per token [{m['swap_low']:+.3f}, {m['swap_high']:+.3f}]."
-    ),
-}
-
-
-def lessons(folder: Path, manifest: dict[str, Any], metrics: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every lesson of the course: its title, and if it was executed here its page, notebook, minutes and finding."""
-    notebooks = {p.stem: p for p in sorted((root() / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
-    notebooks |= {p.stem: p for p in sorted((folder / "lessons").glob("[0-9][0-9]_*.ipynb"))}
-    found, stopped = [], manifest.get("stopped", {"lesson": "", "left": []})
-    for stem, path in sorted(notebooks.items()):
-        page = folder / "lessons" / f"{stem}.html"
-        own, state = metrics.get(stem[:2], {}), "" if page.is_file() else "not executed in this run"
-        if stem == stopped["lesson"]:
-            own, state = {}, "the run stopped in this lesson"  # what is recorded is of an earlier run
-        elif stem in stopped["left"] and page.is_file():
-            state = "not run this time: this page is an earlier one"
-        line = {"title": _title(path), "executed": page.is_file(), "page": f"lessons/{page.name}", "state": state}
-        line |= {"notebook": f"lessons/{stem}.ipynb", "minutes": manifest["minutes"].get(stem, own.get("minutes"))}
-        cannot = [sentence.rstrip(".") for sentence in own.get("cannot_say", [])]  # the page puts its own after
-        found.append(line | {"finding": _finding(stem[:2], own), "cannot": cannot})
-    return found
-
-
-def _finding(lesson: str, own: dict[str, Any]) -> str:
-    text = own.get("finding", "")
-    if not text and own and lesson in FINDINGS:
-        try:
-            text = FINDINGS[lesson](own)
-        except (KeyError, TypeError):  # by another version of the lesson, or nothing could be computed
-            return ""
-    text = " ".join(text) if isinstance(text, list) else text
-    origin = own.get("origin", "this run")
-    return text if origin == "this run" or not text else f"{text} (Computed from {origin}, not from this run.)"
-
-
-def _title(notebook: Path) -> str:
-    first = json.loads(notebook.read_text(encoding="utf-8"))["cells"][0]["source"]
-    return "".join(first).splitlines()[0].lstrip("# ")

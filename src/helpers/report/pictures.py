@@ -116,12 +116,18 @@ def load(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
         width, height = struct.unpack(">II", header)
         table = numbers(folder, name)
         line = {"name": name, "file": f"figures/{name}.png", "title": title, "text": text}
-        line |= {"width": width, "height": height, "alt": f"{title}. {describe(table)}".strip(), "rows": []}
+        line |= {"width": width, "height": height, "alt": alternative(folder, name), "rows": []}
         if table is not None and (folder / "figures" / f"{name}.csv").is_file():
             line |= {"csv": f"figures/{name}.csv", "columns": [str(c).replace("_", " ") for c in table.columns]}
             line |= {"rows": [[_shown(v) for v in row] for row in table.head(ROWS).values], "total": len(table)}
         described.append(line)
     return described, [f"figures/{name}.png" for name in files if name not in PICTURES]
+
+
+def alternative(folder: Path, name: str) -> str:
+    """The alternative text of a picture: its title and its numbers in words."""
+    title = PICTURES[name][0] if name in PICTURES else name.replace("_", " ") or "A picture that this lesson draws"
+    return f"{title}{'' if title[-1] == '?' else '.'} {describe(numbers(folder, name))}".strip()
 
 
 def numbers(folder: Path, name: str) -> pd.DataFrame | None:
