@@ -36,27 +36,9 @@ ARMS = {  # what each arm learns to write between the question and the answer
 LENGTHS = (2, 3, 4)  # people in a problem that the arms are trained on
 LONGER = 6
 OTHER = {"heads": "tails", "tails": "heads"}
-NAMES = (  # one token each for SmolLM2
-    *(
-        "Tom",
-        "Ann",
-        "Max",
-        "Sam",
-        "Ben",
-        "Kim",
-        "Leo",
-        "Amy",
-        "Joe",
-        "Eva",
-        "Dan",
-        "Mia",
-        "Paul",
-        "Mary",
-        "John",
-        "Anna",
-    ),
-    *("Peter", "Lucy", "Bob", "Jane", "Mark", "Emma", "Jack", "Kate", "Adam", "Lily"),
-)
+NAMES = (  # noqa: SIM905 - one token each for SmolLM2
+    "Tom Ann Max Sam Ben Kim Leo Amy Joe Eva Dan Mia Paul Mary John Anna Peter Lucy Bob Jane Mark Emma Jack Kate Adam Lily"
+).split()
 ROLE = roles.Role("This question is a puzzle about a coin", "a careful recorder who writes down every change")
 REPLIES = ["arm", "seed", "people", "problem", "reply"]  # columns of recorder.csv
 
