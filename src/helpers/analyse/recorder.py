@@ -155,7 +155,9 @@ def tuned(run: Run, arm: str, seed: int = 0, say: Callable = print, pieces: Call
     home, learned = run.folder / "models" / f"recorder-{name}-seed{seed}", strategy(arm)
     examples = rows(arm, settings.batch_size * (settings.max_steps or 1), seed)
     if pieces:
-        examples = [row | {"pieces": [list(p) for p in pieces(finetune.segments(row, arm))]} for row in examples]
+        examples = [
+            row | {"pieces": [[t, bool(on)] for t, on in pieces(finetune.segments(row, arm))]} for row in examples
+        ]
     finetune.finetune(settings, learned.name if learned else "lima", examples, home, seed, say)
     return score.local_chat(settings, home)
 
