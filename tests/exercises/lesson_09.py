@@ -190,6 +190,10 @@ answers(
     ),
     (lambda k, a, r, w: scored(k, a, r, w) or (-1 if k == "RK" and a else 0), "compare whole words"),
     (lambda k, a, r, w: -1 if k == "RK" and set(words(a)) & set(w) else scored(k, a, r, w), "right word wins"),
+    (
+        lambda k, a, r, w: -1 if k == "RK" and words(a)[:1] and words(a)[0] in w else scored(k, a, r, w),
+        "also when a wrong one comes first",
+    ),
     (lambda k, a, r, w: 0 if k == "RK" and fidelity.admits(a) else scored(k, a, r, w), "only the words count"),
     (lambda k, a, r, w: 0 if k == "RK" and fidelity.breaks(a) else scored(k, a, r, w), "who steps out of character"),
     (lambda k, a, r, w: 1 if k == "RK" and fidelity.admits(a) else scored(k, a, r, w), "no hallucination"),

@@ -108,6 +108,7 @@ def score(student: Callable[[str, str, Sequence[str], Sequence[str]], int | None
     said("RK", "I keep 112 hives.", -1, "'112' only contains '12': compare whole words.")
     said("RK", "Often I tend them alone.", 0, "'tend' only contains 'ten', and 'alone' 'one': compare whole words.")
     said("RK", "Twelve, one for each month.", 1, "'one' is a wrong word, but the right word wins.")
+    said("RK", "One for each month, so twelve.", 1, "The right word wins, also when a wrong one comes first.")
     said("RK", "I keep enough of them.", 0, "No right word and no wrong one is vague: 0, as in the report.")
     said("RK", "I do not know how many.", 0, "Not to know what one should know is 0: no hallucination.")
     said("RK", "I do not know exactly. Twelve?", 1, "For RK only the words count: the right word is there.")
