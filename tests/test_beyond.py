@@ -16,7 +16,6 @@ import pytest
 
 from helpers import finetune, profiles, roles, run, score
 from helpers.analyse import experiments, fidelity, robustness
-from helpers.checks import lesson_09
 from helpers.data import REFERENCE
 from helpers.errors import UserError
 from helpers.report import plots
@@ -436,72 +435,6 @@ def test_an_empty_answer_is_none_and_not_a_score():
 def test_the_intervals_of_a_mean_score_hold_it():
     middle, low, high = fidelity.mean([1, 1, 0, -1, 1, 0])
     assert low < middle < high and middle == pytest.approx(1 / 3)
-
-
-# --- exercises: wrong answers get the message that names their mistake --------------------------------
-
-
-def leaks(opening, answer):
-    def fives(text):
-        words = re.findall(r"\w+", text.lower())
-        return {tuple(words[i : i + 5]) for i in range(len(words) - 4)}
-
-    marked = any(m in answer.lower() for m in ("this question is a", "from now on, i will"))
-    return marked or bool(fives(opening or "") & fives(answer))
-
-
-LEAKS = {
-    lambda o, a: "yes": "Return True or False",
-    lambda o, a: False: "you see no leak",
-    lambda o, a: bool(o) and bool(a) and a in o: "six words running of the opening",
-    lambda o, a: "From now on" in a: "compare in lower case",
-    lambda o, a: bool(set((o or "").lower().split()) & set(a.lower().split())): "shares single words",
-    lambda o, a: leaks(o, a[:20]): "",
-    lambda o, a: o is not None and leaks(o, a): "Without an opening",
-}
-
-
-def scored(kind, answer, right, wrong):
-    words = set(re.findall(r"\w+", answer.lower()))
-    if not words:
-        return None
-    if kind == "RK":
-        return 1 if words & set(right) else -1 if words & set(wrong) else 0
-    if kind == "UQR":
-        return 0 if fidelity.breaks(answer) else 1 if fidelity.admits(answer) else -1
-    return 0
-
-
-SCORE = {
-    lambda k, a, r, w: "good": "Return -1, 0 or 1",
-    lambda k, a, r, w: 1 if k == "RK" and any(x in a.lower() for x in r) else scored(k, a, r, w): "whole words",
-    lambda k, a, r, w: scored(k, a, r, w) if any(x in a for x in r) or k != "RK" else -1: "lower case",
-    lambda k, a, r, w: max(scored(k, a, r, w), 0): "costs a point",
-    lambda k, a, r, w: scored(k, a, r, w) or (-1 if k == "RK" and a else 0): "vague",
-    lambda k, a, r, w: -1 if k == "RK" and any(x in a for x in w) else scored(k, a, r, w): "right word wins",
-    lambda k, a, r, w: scored(k, a, r, w) if k == "RK" else 0 if fidelity.admits(a) else -1: "worth +1",
-    lambda k, a, r, w: 1 if k == "UQR" and fidelity.admits(a) else scored(k, a, r, w): "Look for the break",
-    lambda k, a, r, w: scored(k, a, r, w) if a.strip() or k == "RK" else -1: "Nothing was said",
-    lambda k, a, r, w: {"RK": scored, "UQR": scored}[k](k, a, r, w): "must not stop a run",
-}
-
-
-@pytest.mark.parametrize(
-    ("check", "wrong", "message"),
-    [
-        *((lesson_09.leaks, w, m) for w, m in LEAKS.items()),
-        *((lesson_09.score, w, m) for w, m in SCORE.items()),
-    ],
-)
-def test_a_wrong_answer_hears_what_is_wrong(check, wrong, message):
-    verdict = check(wrong)
-    assert verdict.status == "not quite" and message in verdict.message, verdict
-
-
-@pytest.mark.parametrize(("check", "right"), [(lesson_09.leaks, leaks), (lesson_09.score, scored)])
-def test_right_answers_pass_and_stubs_wait(check, right):
-    assert check(right).passed, check(right)
-    assert check(lambda *_: ...).status == check(lambda *_: None).status == "not solved yet"
 
 
 def test_the_recipe_on_a_laptop_differs_only_where_its_profile_says():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 
 import cells
 import matplotlib
@@ -12,12 +11,12 @@ import pandas as pd
 import pytest
 import tiny
 import torch
+from exercises.lesson_08 import grey
 from fakes import FakeChat
 
 from helpers import finetune, models, profiles, roles, run
 from helpers.analyse import likelihood, recorder
 from helpers.chat import LocalChat, frame, user
-from helpers.checks import lesson_08
 from helpers.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -245,123 +244,3 @@ def test_the_lesson_reports_what_its_replies_say(tmp_path, monkeypatch, good):
     ] == pytest.approx(0.0333, abs=1e-4)
     assert numbers["trained_here"] == ["direct", "record"] and "0 of the 3 tasks above are among them" in text
     assert all((tmp_path / "run" / "figures" / f"{name}.png").is_file() for name in ("recorder", "role_likelihood"))
-
-
-# --- exercises ------------------------------------------------------------------------------------
-
-OTHER = recorder.OTHER
-
-
-def write(start, actions, flips=lambda action: action.endswith("flips"), carry=True):
-    steps, state = [], start
-    for action in actions:
-        after = OTHER[state] if flips(action) else state
-        steps.append(f"{action} {state} to {after}." if flips(action) else f"{action} {after}.")
-        state = after if carry else start
-    return " ".join(steps)
-
-
-def mutating(start, actions):
-    text = write(start, actions)
-    actions.clear()
-    return text
-
-
-RECORDS = {
-    lambda s, a: write(s, a).split(". "): "Return one text",
-    lambda s, a: f"[{write(s, a)}]": "Leave out the brackets",
-    lambda s, a: write(s, a, carry=False): "for each action anew",
-    lambda s, a: write(s, a, flips=lambda _: True): "turns at every action",
-    lambda s, a: write(OTHER[s], a): "starts from the wrong side",
-    lambda s, a: re.sub(r"\w+ to ", "", write(s, a)): "A flip names both states",
-    lambda s, a: write(s, a).replace(". ", "."): "a blank between the steps",
-    lambda s, a: write(s, a)[:-1]: "lost its full stop",
-    lambda s, a: write(s, a).replace(". ", ", "): "end it with a full stop",
-    lambda s, a: write(s, a) + " ": "a blank too many",
-    lambda s, a: write(s, a).lower(): "keep their capital",
-    lambda s, a: write("heads", a): "A coin that starts at tails",
-    lambda s, a: write(s, a, flips=lambda action: "flip" in action.lower()): "look at the verb",
-    lambda s, a: "heads": "the answer alone",
-    lambda s, a: " ".join(f"{x}." for x in a): "the state after each action is missing",
-    mutating: "changes the list of actions",
-}
-EDITS = {
-    lambda f, s, k: recorder.Problem("", s, ("A",) * len(f), tuple(f)).answer: "That is the true answer",
-    lambda f, s, k: "edge": "Return 'heads' or 'tails'",
-    lambda f, s, k: OTHER[recorder.Problem("", s, ("A",) * len(f), tuple(f)).states[k]]: "",
-    lambda f, s, k: OTHER[s]: "",
-    lambda f, s, k: "tails": "",
-}
-
-
-def edit(flips, start, step):
-    state = start
-    for k, flip in enumerate(flips):
-        state = OTHER[state] if flip else state
-        state = OTHER[state] if k == step else state
-    return state
-
-
-def grey(pieces):
-    result = []
-    for text, trained in pieces:
-        end = text.find("]") + 1
-        result += (
-            [(text[:end], False), (text[end:], True)]
-            if trained and text.startswith(" [") and end
-            else [(text, trained)]
-        )
-    return result
-
-
-PIECES = {
-    lambda p: p: "Nothing has changed",
-    lambda p: [(t, False) for t, _ in p]: "Nothing is trained on now",
-    lambda p: [(t, not on) for t, on in p]: "",
-    lambda p: [(t.strip(), on) for t, on in grey(p)]: "blanks included",
-    lambda p: [(t, on) for t, on in grey(p) if "[" not in t]: "The text must stay the same",
-    lambda p: [x for t, on in grey(p) for x in (t, on)]: "Return a list of (text, trained) pairs",
-    lambda p: [("".join(t for t, _ in p), True)]: "The opening is still trained on",
-}
-GUESS = {"direct": 60, "role": 60, "actions": 55, "scrambled": 50, "record": 90}
-
-
-@pytest.mark.parametrize(
-    ("check", "wrong", "message"),
-    [
-        *((lesson_08.record, w, m) for w, m in RECORDS.items()),
-        *((lesson_08.edited, w, m) for w, m in EDITS.items()),
-        *((lesson_08.pieces, w, m) for w, m in PIECES.items()),
-        (lesson_08.guess, GUESS | {"record": 900}, "not a number from 0 to 100"),
-        (lesson_08.guess, {"direct": 50}, "Give one number for each"),
-        (lesson_08.guess, dict.fromkeys(GUESS, 0.5), "give percent"),
-        (lesson_08.guess, [50] * 5, "Keep it a dict"),
-    ],
-)
-def test_a_wrong_answer_hears_what_is_wrong(check, wrong, message):
-    verdict = check(wrong)
-    assert verdict.status == "not quite" and message in verdict.message, verdict
-
-
-@pytest.mark.parametrize(
-    ("check", "right"),
-    [
-        (lesson_08.record, write),
-        (lesson_08.record, lambda s, a: write(s, tuple(a), flips=lambda x: x.split()[-1] == "flips")),
-        (lesson_08.edited, edit),
-        (lesson_08.edited, lambda f, s, k: OTHER[s] if sum(f) % 2 == 0 else s),  # the edit turns the answer over
-        (lesson_08.pieces, grey),
-        (lesson_08.pieces, lambda p: [list(x) for x in grey(p)]),
-        (lesson_08.pieces, lambda p: iter(grey(p))),
-        (lesson_08.guess, GUESS),
-        (lesson_08.guess, dict.fromkeys(GUESS, np.float32(50))),
-    ],
-)  # fmt: skip
-def test_right_answers_pass(check, right):
-    assert check(right).passed, check(right)
-
-
-def test_stubs_wait():
-    for check in (lesson_08.record, lesson_08.edited, lesson_08.pieces):
-        assert check(lambda *_: ...).status == check(lambda *_: None).status == "not solved yet"
-    assert lesson_08.guess(dict.fromkeys(GUESS)).status == "not solved yet"

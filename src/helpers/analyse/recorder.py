@@ -36,27 +36,9 @@ ARMS = {  # what each arm learns to write between the question and the answer
 LENGTHS = (2, 3, 4)  # people in a problem that the arms are trained on
 LONGER = 6
 OTHER = {"heads": "tails", "tails": "heads"}
-NAMES = (  # one token each for SmolLM2
-    *(
-        "Tom",
-        "Ann",
-        "Max",
-        "Sam",
-        "Ben",
-        "Kim",
-        "Leo",
-        "Amy",
-        "Joe",
-        "Eva",
-        "Dan",
-        "Mia",
-        "Paul",
-        "Mary",
-        "John",
-        "Anna",
-    ),
-    *("Peter", "Lucy", "Bob", "Jane", "Mark", "Emma", "Jack", "Kate", "Adam", "Lily"),
-)
+NAMES = (  # noqa: SIM905 - one token each for SmolLM2
+    "Tom Ann Max Sam Ben Kim Leo Amy Joe Eva Dan Mia Paul Mary John Anna Peter Lucy Bob Jane Mark Emma Jack Kate Adam Lily"
+).split()
 ROLE = roles.Role("This question is a puzzle about a coin", "a careful recorder who writes down every change")
 REPLIES = ["arm", "seed", "people", "problem", "reply"]  # columns of recorder.csv
 
@@ -173,7 +155,9 @@ def tuned(run: Run, arm: str, seed: int = 0, say: Callable = print, pieces: Call
     home, learned = run.folder / "models" / f"recorder-{name}-seed{seed}", strategy(arm)
     examples = rows(arm, settings.batch_size * (settings.max_steps or 1), seed)
     if pieces:
-        examples = [row | {"pieces": [list(p) for p in pieces(finetune.segments(row, arm))]} for row in examples]
+        examples = [
+            row | {"pieces": [[t, bool(on)] for t, on in pieces(finetune.segments(row, arm))]} for row in examples
+        ]
     finetune.finetune(settings, learned.name if learned else "lima", examples, home, seed, say)
     return score.local_chat(settings, home)
 
