@@ -66,7 +66,7 @@ def long_rows(n: int = 64, dialogues: int = 5) -> list[dict]:
         rows = annotate.annotate(lima.dialogues("packaged"), Path(folder), say=lambda *_: None)
     joined = [[rows[(i + k) % len(rows)] for k in range(dialogues)] for i in range(n)]
     return [
-        {**some[0], "id": str(i), "messages": sum((r["messages"] for r in some), [])} for i, some in enumerate(joined)
+        {**some[0], "id": str(i), "messages": [m for r in some for m in r["messages"]]} for i, some in enumerate(joined)
     ]
 
 
