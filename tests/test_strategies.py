@@ -115,3 +115,12 @@ def test_watching_a_training_changes_nothing_in_it(base, tmp_path):
     assert seen == [(step, False, 1) for step in range(4)]
     assert watched["losses"] == alone["losses"]
     assert json.loads((tmp_path / "watched" / "manifest.json").read_text())["steps"] == 3
+
+
+@pytest.mark.parametrize("end", ["", "[", "]", "x[y", ". ]"])
+def test_a_long_loop_that_never_closes_is_read_at_once(end):
+    """A pattern with two ways to read a blank would try 2 to the power of 400 of them."""
+    text = "[" + "Tom flips heads to tails. " * 400 + end
+    found = strategies.opening(text)
+    assert found is None or found.startswith("[Tom")
+    assert strategies.RECORD.parse(text + "[") is None

@@ -42,8 +42,10 @@ ROLE_PLAY = Strategy(
 
 # --- a record: each action with the state after it (lesson 08) -------------------------------------
 
-_RECORD = re.compile(r"\s*\[(?!This question is)((?:[^\[\].]+\. ?)+)\]")  # sentences: "Tom flips heads to tails."
-_UNFINISHED = re.compile(r"\s*\[(?!This question is)(?:[^\[\].]+\. ?)*[^\[\].]*$")
+# Sentences: "Tom flips heads to tails." A blank belongs to the sentence after it and to nothing else: if two parts of the
+# pattern could take it, a long unclosed record would be tried in 2^sentences ways.
+_RECORD = re.compile(r"\s*\[(?!This question is)((?:[^\[\].]+\.)+ ?)\]")
+_UNFINISHED = re.compile(r"\s*\[(?!This question is)(?:[^\[\].]+\.)*[^\[\].]*$")
 
 
 def _strip_record(text: str) -> tuple[str | None, str]:
