@@ -242,5 +242,5 @@ def test_the_lesson_reports_what_its_replies_say(tmp_path, monkeypatch, good):
     assert numbers["swap_low"] <= numbers["swap_nats"] <= numbers["swap_high"] and numbers[
         "swap_nats"
     ] == pytest.approx(0.0333, abs=1e-4)
-    assert numbers["trained_here"] == ["direct", "record"] and "0 of the 3 tasks above are among them" in text
+    assert numbers["trained_here"] == ["record"] and "0 of the 3 tasks above are among them" in text
     assert all((tmp_path / "run" / "figures" / f"{name}.png").is_file() for name in ("recorder", "role_likelihood"))

@@ -204,6 +204,7 @@ def finding(sizes: pd.DataFrame, robust: pd.DataFrame, fidelity: pd.DataFrame, s
     means = [
         f"{LABELS[arm]} {(line['+1'] - line['-1']) / line.n:+.2f} ({line.n} questions)"
         for arm, line in scores.iterrows()
+        if line.n
     ]
     if means:
         parts.append(f"mean role fidelity by rule, −1 to +1: {', '.join(means)}")
