@@ -1,0 +1,112 @@
+"""The course's targets, with nothing but Python: `python tasks.py course` (Windows: `py tasks.py course`).
+
+    python tasks.py                 lists the targets
+    python tasks.py course          sets everything up in .venv if that is missing, and runs all lessons
+    python tasks.py setup --gpu     Linux: PyTorch for NVIDIA cards instead of the small build for processors
+
+`make course` is the same. Runs on any Python 3.8 or newer, so that an old one gets one clear line and not a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import urllib.request
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+READY = VENV / ".ready"  # newer than what was installed from
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"  # builds without CUDA; on Windows and macOS every build is one
+SIZES = {"cpu": "0.2 GB to download for PyTorch, 0.8 GB on the disk", "gpu": "2.7 GB for PyTorch and CUDA, 4.8 GB on the disk"}
+
+TARGETS = {  # name -> (one line of help, commands of the environment's Python)
+    "course": ("run all ten lessons (profile cpu) and write runs/cpu/index.html", ["-m helpers run --profile cpu"]),
+    "test": (
+        "everything CI runs: style, unit tests, and every lesson for real",
+        [
+            "-m ruff check src tests tasks.py",
+            "-m pytest -n auto --dist loadfile -m NOT_LESSONS",
+            "-m pytest -m lessons",
+        ],
+    ),
+    "lab": (
+        "open the course in JupyterLab at lesson 00; runs/ is in its file list",
+        ["-m jupyterlab --notebook-dir=. notebooks/00_check_your_setup.ipynb"],
+    ),
+    "student": ("write the lessons without solutions to student/ (another folder: --to DIR)", ["-m helpers student"]),
+    "site": ("write the static site of a finished run to site/ (another run: --run DIR)", ["-m helpers site"]),
+    "slides": ("write the lessons of a finished run as slides to slides/", ["-m helpers slides"]),
+    "doctor": ("say what this machine can run", ["-m helpers doctor"]),
+    "lint": ("format and check the code", ["-m ruff format src tests tasks.py", "-m ruff check --fix src tests tasks.py"]),
+    "setup": ("install what is missing, and nothing else", []),
+}
+DEFAULTS = {"student": ["--to", "student"], "site": ["--run", "runs/cpu"], "slides": ["--run", "runs/cpu"]}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="tasks.py", description="The course's targets, without make.")
+    parser.add_argument("target", nargs="?", choices=[*TARGETS, "help"], default="help", metavar="target")
+    parser.add_argument("--gpu", action="store_true", help="Linux: install PyTorch for NVIDIA cards (2.7 GB)")
+    options, more = parser.parse_known_args()
+    if options.target == "help":
+        print("\n".join(f"  {name:8} {says}" for name, (says, _) in TARGETS.items()))
+        return 0
+    if code := setup(options.gpu):
+        return code
+    for command in TARGETS[options.target][1]:
+        words = ["not lessons" if word == "NOT_LESSONS" else word for word in command.split()]
+        extra = more or DEFAULTS.get(options.target, [])
+        if code := subprocess.call([str(PYTHON), *words, *extra], cwd=ROOT):
+            return code
+    return 0
+
+
+def setup(gpu: bool = False) -> int:
+    """Install the locked versions into .venv, unless that was done since the lock or the package's description changed."""
+    made_from = [ROOT / "requirements.lock", ROOT / "pyproject.toml"]
+    if READY.is_file() and READY.stat().st_mtime >= max(path.stat().st_mtime for path in made_from):
+        return 0
+    doctor = ROOT / "src" / "helpers" / "machine" / "doctor.py"
+    if code := subprocess.call([sys.executable, str(doctor)], cwd=ROOT):
+        return code
+    where, size = torch_from(gpu)
+    print(f"setting up {VENV.name} (once, a few minutes; {size}) ...", flush=True)
+    if not _new_enough(PYTHON):
+        venv.create(VENV, clear=True, with_pip=True)
+    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    for what in (["-r", "requirements.lock", *where], ["--no-deps", "--no-build-isolation", "-e", "."]):
+        if code := subprocess.call([*pip, *what], cwd=ROOT):
+            return code
+    READY.touch()
+    return 0
+
+
+def torch_from(gpu: bool) -> tuple[list[str], str]:
+    """(more arguments of pip, what PyTorch will cost): on Linux the build for processors, unless `gpu` or it cannot be had."""
+    if platform.system() != "Linux":
+        return [], SIZES["cpu"]
+    if gpu or os.environ.get("PIP_NO_INDEX"):
+        return [], SIZES["gpu"] if gpu else "from your own folder of packages"
+    try:
+        with urllib.request.urlopen(f"{CPU_INDEX}/torch/", timeout=3):
+            return ["--extra-index-url", CPU_INDEX], SIZES["cpu"]
+    except (OSError, ValueError):
+        return [], f"PyTorch's index for processors cannot be reached, so up to {SIZES['gpu']}"
+
+
+def _new_enough(python: Path) -> bool:
+    code = "import sys; sys.path.insert(0, 'src'); from helpers.machine.doctor import OLDEST; sys.exit(sys.version_info < OLDEST)"
+    try:
+        return subprocess.run([str(python), "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL).returncode == 0
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
