@@ -12,24 +12,25 @@ from IPython.display import HTML
 # Boxes are lessons, plain words are what one hands to the next: (text, left end, width, row)
 LESSONS = {
     "00": ("00 set-up", 2, 66, 0),
-    "01": ("01 annotate", 150, 80, 0),
-    "02": ("02 fine-tune", 2, 86, 1),
-    "03": ("03 score", 222, 64, 1),
+    "01": ("01 annotate", 148, 86, 0),
+    "02": ("02 fine-tune", 2, 88, 1),
+    "03": ("03 score", 222, 66, 1),
     "04": ("04 domains", 12, 80, 2),
     "05": ("05 roles", 102, 80, 2),
     "06": ("06 judge", 192, 80, 2),
     "07": ("07 designs", 282, 80, 2),
-    "08": ("08 when it pays", 57, 116, 3),
-    "09": ("09 beyond", 192, 116, 3),
+    "08": ("08 when it pays", 54, 122, 3),
+    "09": ("09 beyond", 192, 122, 3),
 }
 THINGS = (("LIMA", 92, 34, 0), ("LIMA-Role", 254, 68, 0), ("LIMA + role models", 112, 86, 1), ("answers", 310, 58, 1))
 ROWS = (2, 60, 118, 154)  # upper ends; a box is HIGH
 HIGH, WIDTH, HEIGHT = 28, 374, 188
 ARROWS = (  # from left to right or from top to bottom, as an SVG path
-    "M70 16H88", "M128 16H146", "M232 16H250",
-    "M109 28V42H45V56", "M288 28V42H45",  # both sets of dialogues are trained on
+    "M70 16H88", "M128 16H146", "M236 16H252",
+    "M109 28V42H45V56",
     "M90 74H108", "M200 74H218", "M288 74H306", "M339 86V108",
 )  # fmt: skip
+MERGES = "M288 28V42H109"  # LIMA-Role is trained on, too
 TEXT = "The course's way: LIMA is annotated (lesson 01) and becomes LIMA-Role. Both are fine-tuned on (02). The models \
 answer questions (03). Lessons 04 to 09 look at answers: by domain, at the roles, with a judge, at designs, when a role \
 prompt pays, and beyond the paper."
@@ -38,7 +39,9 @@ prompt pays, and beyond the paper."
 def svg(lesson: str | None = None, style: str = "") -> str:
     """The drawing as SVG text. `lesson`: the number to light, such as "03". `style`: CSS for a file of its own."""
     here = f" You are in lesson {LESSONS[lesson][0]}." if lesson else ""
-    parts = [f'<path d="{path}" marker-end="url(#to)"/>' for path in ARROWS]
+    to = f"to-{lesson or 'all'}"  # an id is one for a whole page
+    parts = [f'<path d="{path}" marker-end="url(#{to})"/>' for path in ARROWS]
+    parts.append(f'<path d="{MERGES}"/>')
     parts += [f'<rect x="2" y="{ROWS[2] - 8}" width="370" height="76" rx="8" stroke-dasharray="3 3"/>']
     for number, (_, left, wide, row) in LESSONS.items():
         lit = ' fill="#F0E442" stroke-width="2"' if number == lesson else ""
@@ -55,8 +58,8 @@ def svg(lesson: str | None = None, style: str = "") -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="{escape(TEXT + here)}" style="width:100%;max-width:34rem;height:auto" fill="none" '
-        f'stroke="currentColor" font-family="system-ui, sans-serif" font-size="12.5" text-anchor="middle">{style}'
-        '<defs><marker id="to" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+        f'stroke="currentColor" font-family="system-ui, sans-serif" font-size="12" text-anchor="middle">{style}'
+        f'<defs><marker id="{to}" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         f'<path d="M0 1L6 4L0 7" fill="none" stroke="currentColor"/></marker></defs>{"".join(parts)}</svg>'
     )
 

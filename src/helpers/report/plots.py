@@ -53,7 +53,7 @@ def learning(learned: dict[str, pd.DataFrame], losses: dict[str, Sequence[float]
 
 def dropout_ramp(ramp: Sequence[float]) -> Figure:
     """Attention dropout by layer."""
-    figure, axis = plt.subplots(figsize=(PAGE, 2.6))
+    figure, axis = plt.subplots(figsize=(PAGE, 3.0))
     layers = np.arange(1, len(ramp) + 1)
     axis.bar(layers, ramp, color=SHADES[1], width=0.75)
     for end in dict.fromkeys((0, len(ramp) - 1)):
@@ -116,7 +116,7 @@ FOUND = "#AA4499"  # a study whose interval leaves out zero
 def repetitions(studies: pd.DataFrame, gain: float) -> Figure:
     """Repeated studies from `readings.repeat`, sorted, a panel for each number of questions; purple ones leave out 0."""
     sizes = sorted(studies.n.unique())
-    figure, axes = plt.subplots(1, len(sizes), figsize=(PAGE, 3.2), sharex=True, sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(sizes), figsize=(PAGE, 3.6), sharex=True, sharey=True, squeeze=False)
     for axis, n in zip(axes[0], sizes):
         part = studies[studies.n == n].sort_values("difference", kind="stable")
         y = np.arange(len(part))
