@@ -26,7 +26,7 @@ PICTURES = {  # name of the figure -> (title, what it shows and what it cannot)
     ),
     "role_clouds": (
         "The roles the model gave itself (Figure 4 of the paper)",
-        "Role nouns the role arm wrote for MMLU questions; larger and darker is more frequent. A cloud shows what "
+        "Role nouns the role arm wrote for MMLU questions; larger is more frequent. A cloud shows what "
         "kind of expert was chosen, not whether the answer was right.",
     ),
     "role_nouns": (

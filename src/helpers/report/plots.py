@@ -329,7 +329,7 @@ def learning_curve(table: pd.DataFrame, chance: float) -> Figure:
 
 
 # Models of lesson 08, none of them an arm; the one that writes a role prompt is as orange as LIMA-Role
-OPENINGS = dict(zip(recorder.ARMS, zip((INK, COLOURS["role"], "#AA4499", "#E69F00", "#009E73"), "s^vDo")))
+OPENINGS = dict(zip(recorder.ARMS, zip((INK, COLOURS["role"], "#AA4499", "#A67C00", "#009E73"), "s^vDo")))
 
 
 def recorder_arms(table: pd.DataFrame, here: Sequence[str] = ()) -> Figure:
