@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -12,14 +13,14 @@ import matplotlib
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
-from test_report import contrast
+from test_report import Page, contrast
 
 from helpers import score
 from helpers.analyse import domains, nouns
 from helpers.arms import COLOURS, MARKERS
 from helpers.benchmarks import mmlu
 from helpers.data import REFERENCE
-from helpers.report import clouds, plots, style
+from helpers.report import clouds, pipeline, plots, style
 
 DRAWN = ("mmlu_domains", "role_clouds", "role_diversity", "role_nouns")
 PHONE = 380  # pixels
@@ -138,3 +139,17 @@ def test_the_domains_stand_in_the_order_of_the_difference_at_the_values_of_the_t
     (diamonds,) = (line for line in right.lines if line.get_marker() == "D")
     assert list(diamonds.get_xdata()) == pytest.approx(list(100 * table.difference))
     assert list(diamonds.get_ydata()) == list(range(len(table)))[::-1]
+
+
+@pytest.mark.parametrize("lesson", pipeline.LESSONS)
+def test_the_courses_diagram_lights_the_lesson_says_so_in_words_and_takes_the_colours_of_its_page(lesson):
+    html = pipeline.where(lesson).data
+    drawn = Page(html)
+    assert drawn.faults == [] and all(text in html for text, *_ in pipeline.LESSONS.values())
+    (svg,) = drawn.all("svg")
+    assert svg["role"] == "img" and svg["aria-label"].endswith(f"You are in lesson {pipeline.LESSONS[lesson][0]}.")
+    lit = [a for a in drawn.all("rect") if "fill" in a]
+    assert [float(a["x"]) for a in lit] == [pipeline.LESSONS[lesson][1]]
+    assert set(re.findall(r'(?:fill|stroke)="([^"]+)"', html)) == {"none", "currentColor", "#F0E442", "#222"}
+    assert contrast("#222222", "#F0E442") > 7
+    assert "<style" not in html and not re.search(r"https?://(?!www.w3.org/2000/svg)", html)

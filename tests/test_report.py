@@ -12,7 +12,7 @@ import pytest
 
 from helpers import benchmarks, run, score
 from helpers.benchmarks import BENCHMARKS
-from helpers.report import page, pictures, pipeline, plots, show
+from helpers.report import page, pictures, plots, show
 
 ROOT = Path(__file__).parents[1]
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -351,20 +351,6 @@ def test_a_lessons_table_is_escaped_aligned_and_the_same_in_every_run_and_two_ta
     (name,) = {a["id"] for a in table.all("table")}
     assert name not in show.table(frame, "another", percent=["share"]).data
     assert Page(show.table(frame[["n"]].set_axis(["p", "q"]), index=True).data).says("n p 3 q 4")
-
-
-@pytest.mark.parametrize("lesson", pipeline.LESSONS)
-def test_the_courses_diagram_lights_the_lesson_says_so_in_words_and_takes_the_colours_of_its_page(lesson):
-    html = pipeline.where(lesson).data
-    drawn = Page(html)
-    assert drawn.faults == [] and all(text in html for text, *_ in pipeline.LESSONS.values())
-    (svg,) = drawn.all("svg")
-    assert svg["role"] == "img" and svg["aria-label"].endswith(f"You are in lesson {pipeline.LESSONS[lesson][0]}.")
-    lit = [a for a in drawn.all("rect") if "fill" in a]
-    assert [float(a["x"]) for a in lit] == [pipeline.LESSONS[lesson][1]]
-    assert set(re.findall(r'(?:fill|stroke)="([^"]+)"', html)) == {"none", "currentColor", "#F0E442", "#222"}
-    assert contrast("#222222", "#F0E442") > 7
-    assert "<style" not in html and not re.search(r"https?://(?!www.w3.org/2000/svg)", html)
 
 
 # --- keeps up with the lessons ------------------------------------------------------------------
