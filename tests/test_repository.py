@@ -225,13 +225,19 @@ def test_the_readme_shows_the_scores_of_the_packaged_run():
 
 
 def test_the_readmes_one_sentence_of_result_has_the_numbers_of_the_packaged_run():
-    from helpers import score
+    from helpers import benchmarks, roles, score, stats
+    from helpers.analyse import domains
 
-    scores, answers = (score.read_csv(data.REFERENCE / f"{name}.csv") for name in ("scores", "answers"))
+    answers = score.read_csv(data.REFERENCE / "answers.csv")
     (sentence,) = re.findall(r"\*\*(In the packaged run [^*]+)\*\*", (ROOT / "README.md").read_text(encoding="utf-8"))
-    numbers = re.findall(r"[-+]?\d+\.?\d*", sentence.replace("−", "-"))
-    said = " ".join(page.results(scores, answers))
-    assert len(numbers) == 5 and [n for n in numbers if not re.search(rf"(?<![\d.]){re.escape(n)}(?!\d)", said)] == []
+    share, *difference, _, low, high = re.findall(r"[-+]?\d+\.?\d*", sentence.replace("−", "-"))
+    own = answers[answers.arm == "role"].role.dropna().map(roles.parse).notna().sum() / (answers.arm == "role").sum()
+    assert share == f"{100 * own:.0f}"
+    grids = {name: domains.grids(domains.in_both(answers, benchmark=name)) for name in benchmarks.BENCHMARKS}
+    lima, role = ({name: g[arm].to_numpy() for name, g in grids.items()} for arm in ("lima", "role"))
+    found = stats.verdict(lima, role, names=("LIMA", "LIMA-Role"))
+    assert found.answer not in ("yes", "no"), "the sentence says that nothing is shown"
+    assert f"({difference[0]} points, 95 % interval {low} to {high})" in found.reason
 
 
 def test_every_picture_of_the_readme_is_there_with_an_alternative_text():
