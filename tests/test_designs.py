@@ -299,7 +299,7 @@ def test_the_pictures_show_the_table_and_a_phone_can_show_them():
         assert figure.get_figwidth() <= plots.PAGE
         figure.canvas.draw()
     ours = plots.designs(table).axes[1]
-    assert sum(t.get_text() == "not run" for t in ours.texts) == 8
+    assert len(ours.get_yticks()) == 2, "only the designs that ran have a row"
     dots = {round(float(y), 2): float(x) for line in ours.lines for x, y in zip(*line.get_data()) if np.isfinite(x)}
     assert dots == {1.15: 25.0, 0.85: 25.0, 0.15: 25.0, -0.15: 25.0}  # design 8 and our own, below it
     assert len(plots.table3(table).axes[0].get_yticks()) == 9

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -12,13 +13,14 @@ import matplotlib
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
-from test_report import contrast
+from test_report import Page, contrast
 
 from helpers import score
 from helpers.analyse import domains, nouns
+from helpers.arms import COLOURS, MARKERS
 from helpers.benchmarks import mmlu
 from helpers.data import REFERENCE
-from helpers.report import clouds, plots, style
+from helpers.report import clouds, pipeline, plots, style
 
 DRAWN = ("mmlu_domains", "role_clouds", "role_diversity", "role_nouns")
 PHONE = 380  # pixels
@@ -94,15 +96,40 @@ def test_a_group_without_roles_says_so_and_a_word_of_sixty_letters_does_not_brea
     empty = plots.word_clouds({"law": Counter(), "math": Counter({"x" * 60: 2, "y": 1})})
     assert [t.get_text() for t in empty.axes[0].texts] == ["no role found"]
     assert len(empty.axes[1].images) == 1
-    bars = plots.noun_bars({"law": Counter(), "math": Counter({"x" * 60: 2, "y": 1})})
-    assert [len(axis.patches) for axis in bars.axes] == [0, 2]
+    (bars,) = plots.noun_bars({"law": Counter(), "math": Counter({"x" * 60: 2, "y": 1})}).axes
+    assert [t.get_text() for t in bars.texts] == ["no role found", "", "x" * 23 + "…", "y"]
 
 
-def test_a_bar_is_as_long_as_its_share_and_carries_its_count():
-    figure = plots.noun_bars({"law": Counter(judge=3, poet=1), "math": Counter(tutor=10)}, top=2)
-    law, math = figure.axes
-    assert [bar.get_width() for bar in law.patches] == [0.75, 0.25] and math.patches[0].get_width() == 1
-    assert [t.get_text().strip() for t in law.texts] == ["3", "1"] and law.get_xlim() == math.get_xlim()
+def test_a_bar_is_as_long_as_the_number_beside_it_and_ties_share_one():
+    nouns_of = {"law": Counter(judge=3, poet=1, author=1), "how_to": Counter(tutor=10)}
+    (axis,) = plots.noun_bars(nouns_of).axes
+    labels = [label.get_text() for label in axis.get_yticklabels()]
+    assert labels == ["law: 5 roles", "3 ×", "1 ×", "how to: 10 roles", "10 ×"]
+    assert [bar.get_width() for bar in axis.patches] == [0, 3, 1, 0, 10]
+    assert [t.get_text() for t in axis.texts] == ["", "judge", "author, poet", "", "tutor"]
+    (axis,) = plots.noun_bars({"law": Counter(dict.fromkeys("abcdefgh", 1))}, room=7).axes
+    assert axis.texts[1].get_text() == "a, b, c + 5 more"
+
+
+def test_a_verdicts_bar_is_as_long_as_its_count():
+    table = pd.DataFrame({"n": [60], "b": [8], "tie": [27], "a": [25], "net": [-0.28], "low": [-0.4], "high": [-0.1]})
+    left, _ = plots.judge_bars(table).axes
+    assert [bar.get_width() for bar in left.patches] == [8, 27, 25] and left.get_xlim() == (0, 60)
+    assert [t.get_text() for t in left.texts] == ["8", "27", "25"]
+
+
+def test_a_mean_of_equal_scores_says_that_it_has_no_interval():
+    table = pd.DataFrame(
+        {"arm": ["lima", "role"], "kind": "RK", "mean": [0.0, -0.5], "low": [0.0, -1], "high": [0.0, 0], "n": 12}
+    )
+    (axis,) = plots.fidelity(table, {"RK": "role knowledge"}).axes
+    assert [t.get_text() for t in axis.texts] == ["all 12 alike, no interval"]
+
+
+def test_arms_have_colours_that_bars_and_differences_do_not_have_and_markers_that_differ():
+    others = {style.INK, *style.SHADES, plots.FOUND, *(fill for _, fill, _ in plots.GROUPS.values())}
+    assert not others & set(COLOURS.values())
+    assert len(set(MARKERS.values())) == len(MARKERS) and set(MARKERS) == set(COLOURS)
 
 
 def test_the_domains_stand_in_the_order_of_the_difference_at_the_values_of_the_table():
@@ -112,3 +139,17 @@ def test_the_domains_stand_in_the_order_of_the_difference_at_the_values_of_the_t
     (diamonds,) = (line for line in right.lines if line.get_marker() == "D")
     assert list(diamonds.get_xdata()) == pytest.approx(list(100 * table.difference))
     assert list(diamonds.get_ydata()) == list(range(len(table)))[::-1]
+
+
+@pytest.mark.parametrize("lesson", pipeline.LESSONS)
+def test_the_courses_diagram_lights_the_lesson_says_so_in_words_and_takes_the_colours_of_its_page(lesson):
+    html = pipeline.where(lesson).data
+    drawn = Page(html)
+    assert drawn.faults == [] and all(text in html for text, *_ in pipeline.LESSONS.values())
+    (svg,) = drawn.all("svg")
+    assert svg["role"] == "img" and svg["aria-label"].endswith(f"You are in lesson {pipeline.LESSONS[lesson][0]}.")
+    lit = [a for a in drawn.all("rect") if "fill" in a]
+    assert [float(a["x"]) for a in lit] == [pipeline.LESSONS[lesson][1]]
+    assert set(re.findall(r'(?:fill|stroke)="([^"]+)"', html)) == {"none", "currentColor", "#F0E442", "#222"}
+    assert contrast("#222222", "#F0E442") > 7
+    assert "<style" not in html and not re.search(r"https?://(?!www.w3.org/2000/svg)", html)

@@ -221,3 +221,35 @@ def test_the_readme_shows_the_scores_of_the_packaged_run():
 
     shown = (ROOT / "README.md").read_text(encoding="utf-8").split(lessons.TABLE_BEGINS)[1].split(lessons.TABLE_ENDS)[0]
     assert shown.strip() == page.readme_table(score.read_csv(data.REFERENCE / "scores.csv"))
+    assert all(f" {label} |" in shown for label in ("base", "LIMA", "LIMA-Role"))
+
+
+def test_the_readmes_one_sentence_of_result_has_the_numbers_of_the_packaged_run():
+    from helpers import benchmarks, roles, score, stats
+    from helpers.analyse import domains
+
+    answers = score.read_csv(data.REFERENCE / "answers.csv")
+    (sentence,) = re.findall(r"\*\*(In the packaged run [^*]+)\*\*", (ROOT / "README.md").read_text(encoding="utf-8"))
+    share, *difference, _, low, high = re.findall(r"[-+]?\d+\.?\d*", sentence.replace("−", "-"))
+    own = answers[answers.arm == "role"].role.dropna().map(roles.parse).notna().sum() / (answers.arm == "role").sum()
+    assert share == f"{100 * own:.0f}"
+    grids = {name: domains.grids(domains.in_both(answers, benchmark=name)) for name in benchmarks.BENCHMARKS}
+    lima, role = ({name: g[arm].to_numpy() for name, g in grids.items()} for arm in ("lima", "role"))
+    found = stats.verdict(lima, role, names=("LIMA", "LIMA-Role"))
+    assert found.answer not in ("yes", "no"), "the sentence says that nothing is shown"
+    assert f"({difference[0]} points, 95 % interval {low} to {high})" in found.reason
+
+
+def test_every_picture_of_the_readme_is_there_with_an_alternative_text():
+    images = re.findall(r"<img ([^>]*)>", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(images) >= len(NOTEBOOKS)
+    for image in images:
+        found = dict(re.findall(r'(\w+)="([^"]*)"', image))
+        assert (ROOT / found["src"]).is_file() and len(found["alt"]) > 20, image
+
+
+def test_the_courses_diagram_has_every_lesson_and_its_stored_picture_is_the_one_that_the_code_draws():
+    from helpers.report import pipeline
+
+    assert list(pipeline.LESSONS) == [path.stem[:2] for path in NOTEBOOKS]
+    assert (ROOT / "figures" / "pipeline.svg").read_text(encoding="utf-8") == pipeline.picture()

@@ -170,10 +170,10 @@ def test_the_picture_colours_the_studies_that_found_something_and_only_those():
     figure = plots.repetitions(studies, 0.03)
     titles = [axis.get_title(loc="left") or axis.get_title() for axis in figure.axes]
     assert titles == ["20 questions", "2,000 questions"]
-    orange = to_rgba(plots.COLOURS["role"])
+    found = to_rgba(plots.FOUND)
     for axis, n in zip(figure.axes, (20, 2000)):
         part = studies[studies.n == n]
-        drawn = sum(tuple(colour) == orange for colour in axis.collections[0].get_edgecolors())
+        drawn = sum(tuple(colour) == found for colour in axis.collections[0].get_edgecolors())
         assert drawn == ((part.low > 0) | (part.high < 0)).sum()
     plt.close(figure)
 

@@ -26,12 +26,25 @@ from ..errors import UserError
 from ..machine import provenance
 from ..machine.places import root, seen_from
 from ..profiles import DEFAULT_MODEL
+from . import pipeline
 from .page import readme_table, write_report
 from .pictures import PICTURES
 
 if TYPE_CHECKING:
     from ..run import Run
 
+THUMB = 360  # pixels: the width of a small picture for README.md, one a lesson from 01 on
+THUMBS = (
+    "annotated_roles",
+    "learning",
+    "benchmarks",
+    "mmlu_domains",
+    "role_clouds",
+    "judge",
+    "designs",
+    "recorder",
+    "learning_curve",
+)
 TABLE_BEGINS, TABLE_ENDS = "<!-- scores -->", "<!-- end of scores -->"  # in README.md
 
 
@@ -269,6 +282,12 @@ def publish(folder: Path, pictures: Sequence[str] = tuple(PICTURES)) -> None:
         shutil.copyfile(folder / "figures" / f"{name}.png", root() / "figures" / f"{name}.png")
         with Image.open(folder / "figures" / f"{name}.png") as image:
             stamps[name] = about | {"stamp": image.text["Description"]}  # `Run.figure` wrote it into the file
+            small = image.convert("RGB").resize((THUMB, round(image.height * THUMB / image.width)))
+        if name in THUMBS:
+            card = Image.new("RGB", (THUMB, THUMB * 2 // 3), "white")
+            card.paste(small)  # what is taller is cut below
+            card.save(root() / "figures" / "thumbs" / f"{name}.png", optimize=True)
+    (root() / "figures" / "pipeline.svg").write_text(pipeline.picture(), encoding="utf-8")
     write_json(root() / "figures" / "figures.json", stamps)
     for name in ("scores.csv", "answers.csv", "designs.csv", "beyond.csv"):
         shutil.copyfile(folder / name, REFERENCE / name)

@@ -200,14 +200,20 @@ def main_table(scores: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def readme_table(scores: pd.DataFrame) -> str:
-    """The main table as Markdown, for the README: both tuned arms of a run beside the paper's Mistral rows."""
-    head = "| benchmark | n | random | LIMA, unparsed | LIMA-Role, unparsed | paper: LIMA | paper: LIMA-Role |"
-    lines = [head, "|---" * 7 + "|"]
+    """The main table as Markdown, for the README: the three arms of a run beside the paper's tuned Mistral rows."""
+    head = ["benchmark", "n", "random", *_arms(scores[:0]).values(), "paper: LIMA", "paper: LIMA-Role"]
+    lines = [head, ["---"] * len(head)]
     for row in main_table(scores):
-        ours = [f"{c['accuracy']} ({c['interval']}), {c['unparsed']}" for c in map(row["arms"].get, ("lima", "role"))]
-        cells = (row["name"], row["n"], row["random"], *ours, row["paper"]["lima"], row["paper"]["role"])
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(lines)
+        ours = [f"{c['accuracy']} ({c['interval']})" if c else "–" for c in map(row["arms"].get, score.ARMS)]
+        lines.append([row["name"], row["n"], row["random"], *ours, row["paper"]["lima"], row["paper"]["role"]])
+    if mean := _average(scores):
+        ours = [mean["arms"].get(arm, "–") for arm in score.ARMS]
+        lines.append(["mean", mean["n"], mean["random"], *ours, mean["paper"]["lima"], mean["paper"]["role"]])
+    unread = scores.groupby("arm").unparsed.sum()
+    lines.append(
+        ["replies without a readable answer", "", "", *(int(unread.get(arm, 0)) for arm in score.ARMS), "", ""]
+    )
+    return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)
 
 
 def _cell(part: pd.DataFrame) -> dict[str, Any] | None:

@@ -26,12 +26,12 @@ PICTURES = {  # name of the figure -> (title, what it shows and what it cannot)
     ),
     "role_clouds": (
         "The roles the model gave itself (Figure 4 of the paper)",
-        "Role nouns the role arm wrote for MMLU questions; larger and darker is more frequent. A cloud shows what "
+        "Role nouns the role arm wrote for MMLU questions; larger is more frequent. A cloud shows what "
         "kind of expert was chosen, not whether the answer was right.",
     ),
     "role_nouns": (
         "The same roles, counted",
-        "The most frequent role nouns behind the clouds. A bar of one or two is an anecdote.",
+        "How often each role noun of the clouds was given. Nouns with one count share a bar: a tie has no order. A bar of one or two is an anecdote.",
     ),
     "learning": (
         "What training teaches, on dialogues that it does not train on",
@@ -69,8 +69,8 @@ PICTURES = {  # name of the figure -> (title, what it shows and what it cannot)
     ),
     "designs": (
         "Our grid of prompt designs beside Table 3",
-        "Averages over the multi-domain and the single-domain benchmarks with 95 % intervals, and how many replies open with a "
-        "role prompt of their design. With few questions the order of our averages says nothing.",
+        "The designs that this run trained, and what the paper prints for them: averages over the multi-domain and the single-domain "
+        "benchmarks with 95 % intervals, and how many replies open with a role prompt of their design. With few questions the order of our averages says nothing.",
     ),
     "recorder": (
         "Five models, one task, five texts before the answer",
@@ -95,11 +95,11 @@ PICTURES = {  # name of the figure -> (title, what it shows and what it cannot)
     "role_fidelity": (
         "Playing a given character (after the ROLEPL-AI report)",
         "Mean score from -1 to +1 for role knowledge, rejected unknown questions and consistent identity, with 95 % intervals. "
-        "A rule gives the scores, and it agrees with a reader only in part.",
+        "Where all scores are alike no interval can be computed; that is not certainty. A rule gives the scores, and it agrees with a reader only in part.",
     ),
     "annotated_roles": (
         "The roles in the training data",
-        "Role nouns that the annotator gave to the training dialogues, by topic. What the model is taught, not what it "
+        "How often the annotator gave each role noun to the training dialogues, by topic. Nouns with one count share a bar. What the model is taught, not what it "
         "does with it.",
     ),
 }

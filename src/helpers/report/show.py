@@ -16,7 +16,7 @@ from pandas.io.formats.style import Styler
 from .. import roles
 
 ROLE = "background:#fde2cf;border-radius:3px;padding:1px 2px;color:#7a3000"
-TRAINED = "background:#cfe8f7;color:#00304a"
+TRAINED = "background:#d3ecdf;color:#00382a"
 UNTRAINED = "background:#eeeeee;color:#555555"
 
 
@@ -28,7 +28,7 @@ def highlight(text: str) -> str:
 
 
 def tokens(tokenizer: Any, ids: Sequence[int], labels: Sequence[int]) -> HTML:
-    """Every token of a training row: blue ones are trained on, grey ones are only read."""
+    """Every token of a training row: green ones are trained on, grey ones are only read."""
     spans = []
     for token, label in zip(ids, labels, strict=True):
         text = escape(tokenizer.decode([token])).replace("\n", "⏎<br>").replace(" ", "&nbsp;")
@@ -39,7 +39,7 @@ def tokens(tokenizer: Any, ids: Sequence[int], labels: Sequence[int]) -> HTML:
     return HTML(f'<div style="font:13px/1.9 monospace;max-width:54em">{"".join(spans)}</div><p>{legend}</p>')
 
 
-LOSSES = ((0.5, "#ffffff"), (2.0, "#fde2cf"), (4.0, "#f7b58b"), (float("inf"), "#e8833a"))  # up to so many nats
+LOSSES = ((0.5, "#ffffff"), (2.0, "#e9e0ef"), (4.0, "#cdb5da"), (float("inf"), "#a983c0"))  # up to so many nats
 
 
 def losses(tokenizer: Any, ids: Sequence[int], nats: dict[str, Sequence[float]]) -> HTML:
@@ -98,7 +98,7 @@ def source(function: Any) -> HTML:
     code = Code(textwrap.dedent(inspect.getsource(function)), language="python")
     where = f"helpers.{function.__module__.removeprefix('helpers.')}"
     return HTML(
-        f'<div style="border-left:3px solid #0072B2;padding-left:10px"><small>{escape(where)}</small>'
+        f'<div style="border-left:3px solid #888;padding-left:10px"><small>{escape(where)}</small>'
         f'<div class="output_html">{code._repr_html_()}</div></div>'
         "<style>.output_html pre { font:13px/1.25 monospace }</style>"
     )

@@ -5,11 +5,14 @@ A picture is stamped with what it was computed from, because a chart travels wit
 
 from __future__ import annotations
 
+import textwrap
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-INK = "#222222"
+INK = "#222222"  # differences, designs, shares of one model: whatever has no arm's colour
+SHADES = ("#333333", "#8c8c8c", "#c9c9c9")  # of bars that are not arms
 PAGE = 6.6  # inches: fits a notebook; on a phone's 380 pixels text of 10 points is still 8 pixels high
 
 
@@ -37,7 +40,7 @@ def use_style() -> None:
 
 def stamp(figure: Figure, text: str) -> Figure:
     """Write what the picture was computed from below it."""
-    figure.supxlabel(text, fontsize=9, color="#666666", x=0.995, ha="right")
+    figure.supxlabel(textwrap.fill(text, 98), fontsize=9, color="#666666", x=0.995, ha="right")
     return figure
 
 
