@@ -1,9 +1,8 @@
-"""Checks of lesson 03: letters that stay, a number from a reply, Wilson's interval."""
+"""Checks of lesson 03: letters that stay, a number from a reply, which rule to trust."""
 
 from __future__ import annotations
 
 import builtins
-import math
 import random
 from collections import Counter
 from numbers import Real
@@ -79,11 +78,11 @@ def _options_and_gold(my_letters) -> None:
             expect(gold in options, f"The gold is {gold!r}: return the letter, not the text or the index.")
             expect(
                 options[gold] == row["choices"][0],
-                "Your gold letter points at a wrong choice: it has to move with the right text. Look for that after the shuffle.",
+                "Your gold letter points at a wrong choice: it has to move with the right text. Look for the right text after the shuffle.",
             )
     expect(
         {gold for _, gold in my_letters(_quiz(60), 0)} != {"A"},
-        "The gold is always A: the options still stand in the file's order, the right one first.",
+        "The gold is always A: the options are still in the file's order, the right one first.",
     )
 
 
@@ -152,7 +151,7 @@ def extract(my_extract) -> str:
     )
     expect(comma != "1", "Your pattern stops at the comma: '1,080' became '1'.")
     expect(comma not in ("080", "80"), "'1,080' became its last digit group: a comma can stand inside a number.")
-    expect(comma != "108", "'1,080' lost its last zero: strip zeros only behind a decimal point.")
+    expect(comma != "108", "'1,080' lost its last zero: strip zeros only after a decimal point.")
     expect(comma == "1080", f"' 1,080 metres.' should give '1080', yours gives {comma!r}.")
     money = my_extract(" $1,080 a month")
     expect("$" not in str(money), "The dollar sign came along: keep the number only.")
@@ -178,7 +177,7 @@ def extract(my_extract) -> str:
     half = my_extract(" 3.50 hours")
     expect(half != "3", "'3.50' became '3': that rounds a wrong answer into a right one.")
     expect(half == "3.5", f"'3.50' should give '3.5', yours gives {half!r}.")
-    expect(my_extract(" 100") == "100", "'100' lost its zeros: strip them only behind a decimal point.")
+    expect(my_extract(" 100") == "100", "'100' lost its zeros: strip them only after a decimal point.")
     order = my_extract(" 12 apples, because 3 were eaten")
     expect(order != "3", "You took the last number: stage 2 says the answer first and explains after.")
     expect(order == "12", f"' 12 apples, because 3 were eaten' should give '12', yours gives {order!r}.")
@@ -193,51 +192,85 @@ def extract(my_extract) -> str:
 
 
 @check
-def wilson(my_wilson) -> str:
-    """`my_wilson(k, n) -> (low, high)`, shares of 1, 95 %."""
-    first = numbers(solved(my_wilson(6, 20)), 2)
-    expect(first, "Return two numbers: (low, high).")
-    low, high = first
-    expect(low <= high, f"Your low end {low:.3f} is above the high end {high:.3f}.")
-    expect(high <= 1.5, f"You return {low:.1f} to {high:.1f}: shares lie between 0 and 1, percent is for the table.")
-    expect(
-        not close(first, _textbook(6, 20), 1e-3),
-        "That is the textbook p ± 1.96·se: its centre is p, and cutting it off at 0 does not help. Wilson's centre is drawn towards one half.",
+def choice(my_choice) -> str:
+    """`my_choice(replies) -> "kojima" | "declared" | "cannot say"`: which rule reads better, by the exact sign test."""
+    for replies, wanted, mistake in _CHOICES:
+        answer = solved(my_choice([dict(reply) for reply in replies]))
+        expect(
+            isinstance(answer, str) and answer in ("kojima", "declared", "cannot say"),
+            f'Return one of the texts "kojima", "declared", "cannot say"; yours gives {answer!r:.60}.',
+        )
+        expect(answer == wanted, mistake + f" (Yours says {answer!r}, the right choice is {wanted!r}.)")
+    return (
+        "you trust a rule only if it reads what the replies say, and only if a coin would hardly do the same. "
+        f"For the 71 published replies of section 3, 66 against 5, p is {stats.sign_test([1] * 66 + [-1] * 5).p:.0e}."
     )
-    want = stats.wilson(6, 20)[1:]
-    for level in (0.90, 0.99):
-        expect(
-            not close(first, stats.wilson(6, 20, level)[1:], 1e-3),
-            f"That is the {100 * level:.0f} % interval: for 95 % z is 1.96.",
-        )
-    undivided = tuple(v * (1 + 1.96**2 / 20) for v in want)
-    expect(not close(first, undivided, 1e-3), "The division by 1 + z²/n is missing.")
-    expect(
-        close(first, want, 1e-3),
-        f"6 of 20 should give {want[0]:.3f} to {want[1]:.3f}, yours gives {low:.3f} to {high:.3f}.",
-    )
-    for k, n in ((0, 20), (20, 20)):
-        try:
-            ends = my_wilson(k, n)
-        except Exception as error:
-            expect(
-                False,
-                f"{k} of {n} stops with {type(error).__name__}: nothing right (or all) is a result like any other.",
-            )
-        expect(
-            abs(ends[1] - ends[0]) > 1e-6,
-            f"{k} of {n} gives an interval of width 0: twenty questions cannot make you certain.",
-        )
-    for k, n in ((0, 20), (20, 20), (1, 1), (1, 10), (100, 200), (1000, 2000), (3, 8)):
-        want, got = stats.wilson(k, n)[1:], my_wilson(k, n)
-        expect(
-            close(got, want, 1e-3),
-            f"{k} of {n} should give {want[0]:.3f} to {want[1]:.3f}, yours gives {got[0]:.3f} to {got[1]:.3f}.",
-        )
-    return "agrees with scipy's Wilson interval, also for 0 of 20."
 
 
-def _textbook(k: int, n: int) -> tuple[float, float]:
-    p = k / n
-    spread = 1.96 * math.sqrt(p * (1 - p) / n)
-    return p - spread, p + spread
+def _replies(kojima: int = 0, declared: int = 0, both: int = 0, neither: int = 0, gold: str = "said") -> list[dict]:
+    """Replies that only one rule, both, or neither (in two different ways) reads as they are meant.
+
+    `gold`: the benchmark's answer is what the reply says ("said"), or what one of the rules read.
+    """
+    kinds = {"A A C": kojima, "A B A": declared, "A A A": both, "A B C": neither}
+    found = []
+    for kind, n in kinds.items():
+        reply = dict(zip(("said", "kojima", "declared"), kind.split()))
+        found += [reply | {"gold": reply[gold]}] * n
+    return found
+
+
+_EVASIONS = [{"said": None, "kojima": "A", "declared": None, "gold": "B"}] * 8
+_CHOICES = (
+    (
+        _replies(1, 9),
+        "declared",
+        "Only kojima reads 1 reply correctly, only declared reads 9: p = 0.021 is below 0.05, and declared has more.",
+    ),
+    (
+        _replies(9, 1),
+        "kojima",
+        "Only kojima reads 9 replies correctly, only declared reads 1: p = 0.021. Do you look at both directions?",
+    ),
+    (
+        _replies(1, 9, 10, gold="kojima"),
+        "declared",
+        "You compare with `gold`: a rule that scores higher may read right answers into wrong replies. "
+        "Compare with `said`, what the reply really says.",
+    ),
+    (
+        _EVASIONS,
+        "declared",
+        "Eight replies give no answer (`said` is None). declared reads None, which is correct, and kojima invents a letter. "
+        "Do you leave such replies out, or does your code make None a NaN, which equals nothing?",
+    ),
+    (
+        _replies(0, 5, 20),
+        "cannot say",
+        "Five replies all for one rule: a coin does that in 1 of 16 cases, p = 0.0625. More right readings are not yet evidence.",
+    ),
+    (_replies(0, 6, 20), "declared", "Six replies all for one rule: p = 0.031, which is below 0.05."),
+    (
+        _replies(1, 7),
+        "cannot say",
+        "1 against 7 has p = 0.070; yours looks like the one-sided p, 0.035. You did not know before which rule would win.",
+    ),
+    (
+        _replies(2, 14, both=60, neither=60),
+        "declared",
+        "Only the replies that exactly one rule reads correctly carry information: 2 against 14, p = 0.004. "
+        "Over all replies, or as two separate intervals, the difference is hidden.",
+    ),
+    (
+        _replies(1, 9, neither=30),
+        "declared",
+        "On 30 replies the rules differ and both are wrong: no rule is better there. Count where *exactly one* is correct.",
+    ),
+    (
+        _replies(40, 60),
+        "cannot say",
+        "40 against 60 has p = 0.057 by the exact test. A normal approximation, or a fixed lead, is too sure.",
+    ),
+    (_replies(0, 0, both=30, neither=5), "cannot say", "The rules never differ in being correct: that is no evidence."),
+    ([], "cannot say", "With no reply at all nothing can be said."),
+)
