@@ -88,6 +88,14 @@ def rotated_by_length(rows, seed=0):
     return pairs
 
 
+def rotated_by_digest(rows, seed=0):
+    def turned(row):
+        k = zlib.crc32(f"{seed}{row['question']}".encode()) % len(row["choices"])
+        return row["choices"][k:] + row["choices"][:k]
+
+    return [lettered(turned(row), row) for row in rows]
+
+
 def permuted(rows, seed=0):
     pairs = []
     for row in rows:
@@ -143,29 +151,39 @@ answers(
     (lambda rows, seed=0: by_question(rows, seed)[0], "one pair"),
     (lambda rows, seed=0: [(list(o.values()), g) for o, g in by_question(rows, seed)], "as a dict"),
     (lambda rows, seed=0: rows[0]["options"], "stopped with KeyError"),
-    (lambda rows, seed=0: by_question(sorted(rows, key=lambda r: r["question"], reverse=True), seed), "Your options are not"),
-    also=[permuted, by_digest, sampled, sorted_by_key],
+    (
+        lambda rows, seed=0: by_question(sorted(rows, key=lambda r: r["question"], reverse=True), seed),
+        "Your options are not",
+    ),
+    (rotated_by_digest, "you rotate them"),
+    (lambda rows, seed=0: len(by_question(rows, seed)), "one pair (options, gold letter) for each row"),
+    also=[lambda rows, seed=0: iter(by_question(rows, seed)), permuted, by_digest, sampled, sorted_by_key],
 )
 
 
 # --- extract ------------------------------------------------------------------------------------
 
 
-def number(text, pattern=r"-?\d[\d,]*(?:\.\d+)?", which=0, plain=None):
+NUMBER = r"-?(?:\d[\d,]*(?:\.\d+)?|\.\d+)"
+
+
+def number(text, pattern=NUMBER, which=0, plain=None):
     found = re.findall(pattern, text)
     if not found:
         return None
     value = found[which].replace(",", "")
-    return plain(value) if plain else (value.rstrip("0").rstrip(".") if "." in value else value)
+    if plain or "." not in value:
+        return plain(value) if plain else value
+    return value.replace("-.", "-0.", 1).rstrip("0").rstrip(".") if value[0] != "." else "0" + value.rstrip("0")
 
 
 def by_decimal(text):
-    found = next(re.finditer(r"-?\d[\d,]*(?:\.\d+)?", text), None)
+    found = next(re.finditer(NUMBER, text), None)
     return found and format(Decimal(found[0].replace(",", "")).normalize(), "f")
 
 
 def by_float(text):
-    found = re.search(r"-?\d[\d,]*(\.\d+)?", text)
+    found = re.search(NUMBER, text)
     value = float(found[0].replace(",", "")) if found else None
     return found and (str(int(value)) if value == int(value) else str(value))
 
@@ -178,14 +196,16 @@ def by_hand(text):
     end = start
     while end < len(text) and (text[end].isdigit() or text[end] in ",."):
         end += 1
+    start -= text[start - 1 : start] == "."
     value = text[start:end].rstrip(".,").replace(",", "")
+    value = "0" + value if value.startswith(".") else value
     if "." in value:
         value = value.rstrip("0").rstrip(".")
     return ("-" if text[start - 1 : start] == "-" else "") + value
 
 
 def next_number(text):
-    series = pd.Series([text]).str.extract(r"(-?\d[\d,]*(?:\.\d+)?)")[0].str.replace(",", "")
+    series = pd.Series([text]).str.extract(f"({NUMBER})")[0].str.replace(",", "")
     return None if series.isna()[0] else np.format_float_positional(float(series[0]), trim="-")
 
 
@@ -196,7 +216,7 @@ answers(
     (lambda t: (m := re.search(r"-?\d[\d,]*", t)) and m[0], "keeps its comma"),
     (lambda t: number(t, r"-?\d+(?:\.\d+)?"), "stops at the comma"),
     (lambda t: number(t.replace(",", " "), which=-1), "last digit group"),
-    (lambda t: number(t, plain=lambda v: v.rstrip("0").rstrip(".")), "strip zeros only behind"),
+    (lambda t: number(t, plain=lambda v: v.rstrip("0").rstrip(".")), "strip zeros only after"),
     (lambda t: (m := re.search(r"\$?-?\d[\d,]*", t)) and m[0].replace(",", ""), "dollar sign"),
     (lambda t: re.search(r"-?\d[\d,]*", t)[0].replace(",", ""), "stops with TypeError"),
     (lambda t: number(t) or "", "yours gives ''"),
@@ -205,8 +225,10 @@ answers(
     (lambda t: number(t, which=-1), "You took the last number"),
     (lambda t: number(t, r"\d[\d,]*(?:\.\d+)?"), "minus belongs to the number"),
     (lambda t: number(t, r"-?[\d,]+(?:\.\d+)?"), "a comma is not a number"),
-    (lambda t: number(t, which=0, plain=lambda v: str(float(v))), "18"),
-    (lambda t: "".join(c for c in t if c.isdigit()) or None, "18"),
+    (lambda t: number(t, which=0, plain=lambda v: str(float(v))), "' 18' should give '18', yours gives '18.0'"),
+    (lambda t: "".join(c for c in t if c.isdigit()) or None, "yours gives '1800'"),
+    (lambda t: number(t, r"-?\d[\d,]*(?:\.\d+)?"), "the point may come first"),
+    (lambda t: number(t, plain=lambda v: str(round(float(v)))), "'3.50' should give '3.5'"),
     also=[by_decimal, by_float, by_hand, next_number],
 )
 
@@ -271,7 +293,21 @@ def by_matched(replies):
 def by_nan(replies):
     frame = pd.DataFrame(replies, columns=["said", "kojima", "declared"]).astype(float, errors="ignore")
     frame = frame.where(frame.notna(), np.nan)
-    return decided(*(t := stats.sign_test((frame.declared == frame.said) * 1 - (frame.kojima == frame.said) * 1))[:2], t.p)
+    return decided(
+        *(t := stats.sign_test((frame.declared == frame.said) * 1 - (frame.kojima == frame.said) * 1))[:2], t.p
+    )
+
+
+def one_sided(replies):
+    declared, kojima = counted(apart(replies))
+    n = declared + kojima
+    p = binomtest(max(declared, kojima), n, alternative="greater").pvalue if n else 1.0
+    return decided(declared, kojima, p)
+
+
+def lead_of_six(replies):
+    lead = sum((r["declared"] == r["said"]) - (r["kojima"] == r["said"]) for r in replies)
+    return decided(lead, 0, 0 if abs(lead) >= 6 else 1)
 
 
 def overlap(replies):
@@ -306,23 +342,27 @@ answers(
     chosen,
     (lambda r: chosen(r, by="gold"), "You compare with `gold`"),
     (lambda r: higher(r, by="gold"), "You compare with `gold`"),
-    (higher, "p = 0.0625. More right readings are not yet evidence"),
+    (higher, "More right readings are not yet evidence"),
     (turned, "declared has more"),
     (lambda r: "declared", "Do you look at both directions"),
     (lambda r: "cannot say", "p = 0.021 is below 0.05"),
-    (lambda r: chosen([x for x in r if x["said"]]), "Do you leave such replies out"),
-    (lambda r: chosen([x for x in r if x["declared"] and x["kojima"]]), "Do you leave such replies out"),
+    (lambda r: by_coin([x for x in r if x["said"]]), "Do you leave such replies out"),
+    (lambda r: by_coin([x for x in r if x["declared"] and x["kojima"]]), "Do you leave such replies out"),
     (by_nan, "NaN, which equals nothing"),
     (lambda r: chosen(r, level=0.1), "p = 0.0625"),
     (lambda r: chosen(r, level=0.03), "p = 0.031, which is below 0.05"),
     (lambda r: chosen(r, level=0.01), "p = 0.021 is below 0.05"),
     (lambda r: by_coin(r, alternative="greater"), "Do you look at both directions"),
-    (lambda r: chosen(r) if chosen(r, level=0.0625) == "cannot say" else chosen(r, level=0.0704), "one-sided p"),
+    (one_sided, "one-sided 0.031"),
+    (lead_of_six, "a fixed lead"),
     (overlap, "as two separate intervals"),
     (differing_as_throws, "no rule is better there"),
     (approximate, "A normal approximation"),
-    (lambda r: chosen(r) if r else 1 / 0, "stopped with ZeroDivisionError"),
-    (lambda r: stats.sign_test([(x["declared"] == x["said"]) - (x["kojima"] == x["said"]) for x in r]).p, "one of the texts"),
+    (lambda r: chosen([x["reply"] for x in r]), "stopped with KeyError"),
+    (
+        lambda r: stats.sign_test([(x["declared"] == x["said"]) - (x["kojima"] == x["said"]) for x in r]).p,
+        "one of the texts",
+    ),
     (lambda r: chosen(r).upper(), "one of the texts"),
     (lambda r: chosen(r) == "declared", "one of the texts"),
     also=[by_coin, by_enumeration, by_pandas, by_numpy, by_matched],

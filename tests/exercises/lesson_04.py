@@ -68,7 +68,11 @@ def paired_by_sets(answers):
 
     common = ids("lima") & ids("role")
     gained, lost = ids("role", [1]) & ids("lima", [0]), ids("lima", [1]) & ids("role", [0])
-    return len(gained), len(lost), len(ids("role", [1]) & common) / len(common) - len(ids("lima", [1]) & common) / len(common)
+    return (
+        len(gained),
+        len(lost),
+        len(ids("role", [1]) & common) / len(common) - len(ids("lima", [1]) & common) / len(common),
+    )
 
 
 def paired_by_numpy(answers):
@@ -97,7 +101,7 @@ answers(
 
 
 def chance(gained, lost):
-    return stats.sign_test([1] * gained + [-1] * lost).p
+    return stats.sign_test([1] * gained + [-1] * lost + [0]).p
 
 
 def ahead(counts, corrected, level=0.05):
@@ -133,7 +137,11 @@ def named_one_sided(counts):
 def named_by_z(counts):
     z = [abs(g - lost) / (g + lost) ** 0.5 if g + lost else 0.0 for g, lost in counts.values()]
     p = [2 * norm.sf(v) if g + lost > 20 else chance(g, lost) for v, (g, lost) in zip(z, counts.values())]
-    return [d for d, v in zip(counts, p) if d in named(counts) or (v < 0.05 and counts[d][0] > counts[d][1] and sum(counts[d]) > 20)]
+    return [
+        d
+        for d, v in zip(counts, p)
+        if d in named(counts) or (v < 0.05 and counts[d][0] > counts[d][1] and sum(counts[d]) > 20)
+    ]
 
 
 def named_stepwise(counts):
@@ -173,10 +181,10 @@ answers(
     (lambda c: [max(c, key=lambda d: c[d][0] - c[d][1])], "neither is below 0.05"),
     (named_both_ways, "look at the sign"),
     (named_plain, "times ten, times nine"),
-    (lambda c: named_plain(c, len(c)), "that is Bonferroni"),
-    (lambda c: named_plain(c, 10), "that is Bonferroni"),
+    (lambda c: named_plain(c, len(c)), "That is Bonferroni"),
+    (lambda c: named_plain(c, 10), "That is Bonferroni"),
     (named_without(lambda g, lost: g + lost == 0), "Domains in which no question differs count"),
-    (named_without(lambda g, lost: lost > g), "leave the domains that are behind out"),
+    (named_without(lambda g, lost: lost > g), "Domains in which LIMA-Role is behind count"),
     (named_without(lambda g, lost: lost >= g), "times ten"),
     (named_not_monotone, "no corrected p may be smaller"),
     (named_one_sided, "one-sided p"),
@@ -187,6 +195,7 @@ answers(
     (lambda c: {d: d in named(c) for d in c}, "No other p is below 0.05"),
     (lambda c: named(c) * 2, "stands twice"),
     (lambda c: [d for d in c if binomtest(c[d][0], sum(c[d])).pvalue < 0.05], "stopped with ValueError"),
+    (lambda c: ahead(c, stats.holm([stats.sign_test([1] * g + [-1] * b).p for g, b in c.values()])), "with ValueError"),
     also=[named_stepwise, named_by_pandas, named_by_numpy, named_lazily, lambda c: tuple(named(c))],
 )
 

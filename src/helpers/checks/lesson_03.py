@@ -7,9 +7,11 @@ import random
 from collections import Counter
 from numbers import Real
 
+import numpy as np
+
 from .. import stats
 from ..benchmarks import common, gsm8k
-from . import check, close, expect, numbers, solved
+from . import check, expect, solved
 
 LETTERS = "ABCDEF"
 
@@ -24,11 +26,25 @@ def shuffle(my_letters) -> str:
         random.setstate(state)
 
 
-def _shuffle(my_letters) -> str:
-    given = _quiz(6)
-    result = solved(my_letters(given, 0))
+def _listed(my_letters):
+    """The same function, whose answer is a list of pairs: a generator, an array or lists as pairs are fine, too."""
+
+    def asked(rows, seed):
+        pairs = solved(my_letters(rows, seed))
+        expect(
+            np.iterable(pairs) and not isinstance(pairs, (str, dict)),
+            f"Return a list with one pair (options, gold letter) for each row; yours is a {type(pairs).__name__}.",
+        )
+        return [tuple(pair) if isinstance(pair, (list, np.ndarray)) else pair for pair in pairs]
+
+    return asked
+
+
+def _shuffle(student) -> str:
+    my_letters, given = _listed(student), _quiz(6)
+    result = my_letters(given, 0)
     expect(
-        isinstance(result, list) and len(result) == 6,
+        len(result) == 6,
         "Return a list with one pair (options, gold letter) for each row, in the order of the rows.",
     )
     expect(
@@ -40,11 +56,18 @@ def _shuffle(my_letters) -> str:
     _own_generator(my_letters)
     _no_neighbours(my_letters)
     _no_salted_hash(my_letters)
-    golds = Counter(gold for _, gold in my_letters(_quiz(400), 0))
+    many = my_letters(_quiz(400), 0)
+    golds = Counter(gold for _, gold in many)
     expect(len(golds) > 1, f"All 400 test questions have gold {next(iter(golds))}: does the seed hold the question?")
     expect(
         set(golds) == set("ABCD") and min(golds.values()) > 60,
         f"Over 400 questions the gold letters are {dict(sorted(golds.items()))}: each should come up about 100 times.",
+    )
+    orders = {tuple(text[-1] if text[0] == "w" else "0" for text in options.values()) for options, _ in many}
+    expect(
+        len(orders) > 12,
+        f"Over 400 questions the choices come in {len(orders)} of 24 possible orders: you rotate them, or move only the "
+        "right one. Shuffle all choices.",
     )
     expect(
         my_letters(_quiz(20), 0) != my_letters(_quiz(20), 1),
@@ -70,6 +93,10 @@ def _options_and_gold(my_letters) -> None:
         rows = _quiz(5, n)
         pairs = my_letters(rows, 0)
         for row, (options, gold) in zip(rows, pairs):
+            expect(
+                set(options.values()) <= set(row["choices"]),
+                "Your options are not those of the row: return the pairs in the order of the rows, texts unchanged.",
+            )
             expect(
                 sorted(options.values()) == sorted(row["choices"]),
                 f"Of {n} choices your options keep {len(set(options.values()))}: enough letters, and each choice once?",
@@ -174,6 +201,8 @@ def extract(my_extract) -> str:
     )
     cents = my_extract(" $18.00")
     expect(cents == "18", f"'$18.00' should give '18', yours gives {cents!r}: 18.00 and 18 are the same answer.")
+    comma_first = my_extract(" Well, 18")
+    expect(comma_first == "18", f"' Well, 18' should give '18', yours gives {comma_first!r}: a comma is not a number.")
     half = my_extract(" 3.50 hours")
     expect(half != "3", "'3.50' became '3': that rounds a wrong answer into a right one.")
     expect(half == "3.5", f"'3.50' should give '3.5', yours gives {half!r}.")
@@ -185,7 +214,20 @@ def extract(my_extract) -> str:
         my_extract(" -4 degrees") == "-4",
         f"The minus belongs to the number: '-4', yours gives {my_extract(' -4 degrees')!r}.",
     )
-    for text in ("**72**", "(5)", " 0.5 litres", " 2,125,000.", " none", " 7 + 8 = 15", " 10.0"):
+    point = my_extract(" .5 litres")
+    expect(point == "0.5", f"' .5 litres' should give '0.5', yours gives {point!r}: the point may come first.")
+    for text in (
+        " 0",
+        " 0.0",
+        " 1,080.50 dollars",
+        "**72**",
+        "(5)",
+        " 0.5 litres",
+        " 2,125,000.",
+        " none",
+        " 7 + 8 = 15",
+        " 10.0",
+    ):
         want, got = gsm8k.extract(text), my_extract(text)
         expect(got == want, f"{text!r} should give {want!r}, yours gives {got!r}.")
     return "the same text as gsm8k.extract in every case."
@@ -207,12 +249,14 @@ def choice(my_choice) -> str:
     )
 
 
-def _replies(kojima: int = 0, declared: int = 0, both: int = 0, neither: int = 0, gold: str = "said") -> list[dict]:
-    """Replies that only one rule, both, or neither (in two different ways) reads as they are meant.
+def _replies(kojima=0, declared=0, both=0, neither=0, wrong=0, gold: str = "said") -> list[dict]:
+    """Replies that only one rule, both, or neither reads as they are meant.
+
+    `neither`: the two read different wrong letters; `wrong`: the same one.
 
     `gold`: the benchmark's answer is what the reply says ("said"), or what one of the rules read.
     """
-    kinds = {"A A C": kojima, "A B A": declared, "A A A": both, "A B C": neither}
+    kinds = {"A A C": kojima, "A B A": declared, "A A A": both, "A B C": neither, "A B B": wrong}
     found = []
     for kind, n in kinds.items():
         reply = dict(zip(("said", "kojima", "declared"), kind.split()))
@@ -247,19 +291,20 @@ _CHOICES = (
     (
         _replies(0, 5, 20),
         "cannot say",
-        "Five replies all for one rule: a coin does that in 1 of 16 cases, p = 0.0625. More right readings are not yet evidence.",
+        "Five replies all for one rule: a coin does that in 1 of 16 cases, p = 0.0625 (one-sided 0.031). "
+        "More right readings are not yet evidence, and you did not know before which rule would win.",
+    ),
+    (
+        _replies(2, 14, both=60, wrong=60),
+        "declared",
+        "Only the replies that exactly one rule reads correctly carry information: 2 against 14, p = 0.004. "
+        "Over all replies, or as two separate intervals, the difference is hidden.",
     ),
     (_replies(0, 6, 20), "declared", "Six replies all for one rule: p = 0.031, which is below 0.05."),
     (
         _replies(1, 7),
         "cannot say",
-        "1 against 7 has p = 0.070; yours looks like the one-sided p, 0.035. You did not know before which rule would win.",
-    ),
-    (
-        _replies(2, 14, both=60, neither=60),
-        "declared",
-        "Only the replies that exactly one rule reads correctly carry information: 2 against 14, p = 0.004. "
-        "Over all replies, or as two separate intervals, the difference is hidden.",
+        "1 against 7 has p = 0.070: a fixed lead, here of six, is not a test.",
     ),
     (
         _replies(1, 9, neither=30),
@@ -269,8 +314,7 @@ _CHOICES = (
     (
         _replies(40, 60),
         "cannot say",
-        "40 against 60 has p = 0.057 by the exact test. A normal approximation, or a fixed lead, is too sure.",
+        "40 against 60 has p = 0.057 by the exact test. A normal approximation is too sure.",
     ),
     (_replies(0, 0, both=30, neither=5), "cannot say", "The rules never differ in being correct: that is no evidence."),
-    ([], "cannot say", "With no reply at all nothing can be said."),
 )

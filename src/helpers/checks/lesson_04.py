@@ -41,7 +41,9 @@ def paired(student: Callable[[pd.DataFrame], tuple[int, int, float]]) -> str:
     role = dict(zip("abcdefgh", (1, 0, 1, 1, 1, 0, 1, 0)))  # gained 3, lost 1, n 8
     gained, lost, difference = _numbers(solved(student(_answers(lima, role))), names)
     if (gained, lost) == (1, 3) or close(difference, -0.25):
-        raise Mistake("The sign is turned round: gained, and a positive difference, mean that `role` is right where `lima` is wrong.")
+        raise Mistake(
+            "The sign is turned round: gained, and a positive difference, mean that `role` is right where `lima` is wrong."
+        )
     expect(
         (gained, lost) != (5, 3),
         "You count all right answers of each arm. Gained are those of `role` that `lima` got wrong, and vice versa.",
@@ -123,16 +125,22 @@ _NAMED = (  # counts, the domains that may be named, what it means if they are n
         "Law (7 to 0) has p = 0.016, philosophy (8 to 1) p = 0.039. You looked at ten domains: times ten, times nine, and "
         "neither is below 0.05.",
     ),
+    ({"law": (5, 0)}, set(), "5 to 0 has p = 0.0625; yours looks like the one-sided p, 0.031. The test must be two-sided."),
     (
         {"law": (8, 0)} | {name: (0, 0) for name in ("math", "physics", "chemistry", "philosophy", *_SMALL)},
         set(),
         "Law (8 to 0) has p = 0.0078, times ten 0.078. Domains in which no question differs count: you looked at them, too.",
     ),
     (
+        {"law": (8, 0)} | {name: (1, 3) for name in ("math", "physics", "chemistry", "philosophy", *_SMALL)},
+        set(),
+        "Law (8 to 0) has p = 0.0078, times ten 0.078. Domains in which LIMA-Role is behind count: you looked at them, too.",
+    ),
+    (
         {"law": (12, 0), "math": (0, 12), "physics": (0, 12), "chemistry": (0, 12), "philosophy": (8, 0), **_SMALL},
         {"law", "philosophy"},
         "Philosophy (8 to 0) has p = 0.0078, the fifth smallest, so Holm multiplies it by 6: 0.047. Do you multiply every p "
-        "by ten (that is Bonferroni), or leave the domains that are behind out of the order?",
+        "by ten? That is Bonferroni.",
     ),
     ({"law": (6, 0), "math": (7, 0)}, {"law", "math"}, "Here are two domains, so p is multiplied by two and by one, not by ten."),
     (
@@ -141,7 +149,6 @@ _NAMED = (  # counts, the domains that may be named, what it means if they are n
         "Both have p = 0.031; times two the first is 0.0625. The second is multiplied by one, but no corrected p may be "
         "smaller than the one before.",
     ),
-    ({"law": (5, 0)}, set(), "5 to 0 has p = 0.0625; yours looks like the one-sided p, 0.031. The test must be two-sided."),
     ({"law": (40, 60), "math": (60, 40)}, set(), "60 to 40 has p = 0.057: use the exact test, not the normal approximation."),
     ({"law": (3, 20)}, set(), "3 gained and 20 lost: LIMA-Role is behind."),
     ({"law": (0, 0)}, set(), "No question differs in any domain: nothing may be named."),
@@ -184,7 +191,9 @@ def false_alarms(student: Callable[..., tuple[float, float]]) -> str:
         not close(corrected, plain / 4),
         "You divide the *share* by the number of domains. Bonferroni divides the level, then counts again.",
     )
-    expect(close(corrected, 0.2), f"One of the 5 experiments has a p-value below 0.05 / 4 = 0.0125; you say {corrected:g}.")
+    expect(
+        close(corrected, 0.2), f"One of the 5 experiments has a p-value below 0.05 / 4 = 0.0125; you say {corrected:g}."
+    )
 
     wider = np.hstack([p, np.ones((5, 6))])  # ten domains: 0.005
     expect(
