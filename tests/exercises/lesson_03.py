@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
 import re
+import zlib
+from decimal import Decimal
 
+import numpy as np
+import pandas as pd
 from exercises.common import table
+from scipy.stats import binomtest
 
 from helpers import stats
 from helpers.checks import lesson_03
@@ -82,6 +88,44 @@ def rotated_by_length(rows, seed=0):
     return pairs
 
 
+def rotated_by_digest(rows, seed=0):
+    def turned(row):
+        k = zlib.crc32(f"{seed}{row['question']}".encode()) % len(row["choices"])
+        return row["choices"][k:] + row["choices"][:k]
+
+    return [lettered(turned(row), row) for row in rows]
+
+
+def permuted(rows, seed=0):
+    pairs = []
+    for row in rows:
+        dice = np.random.default_rng([seed, *row["question"].encode()])
+        pairs.append(lettered([row["choices"][i] for i in dice.permutation(len(row["choices"]))], row))
+    return pairs
+
+
+def by_digest(rows, seed=0):
+    """No generator at all: each choice is placed by its fingerprint."""
+
+    def digest(text):
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    return [lettered(sorted(r["choices"], key=lambda c: digest(f"{seed}|{r['question']}|{c}")), r) for r in rows]
+
+
+def sampled(rows, seed=0):
+    draw = [random.Random(f"{r['question']}#{seed}").sample(r["choices"], len(r["choices"])) for r in rows]
+    return [lettered(order, row) for order, row in zip(draw, rows)]
+
+
+def sorted_by_key(rows, seed=0):
+    def pair(row):
+        dice = random.Random(zlib.crc32(row["question"].encode()) * 1_000 + seed)
+        return lettered(sorted(row["choices"], key=lambda _: dice.random()), row)
+
+    return list(map(pair, rows))
+
+
 answers(
     lesson_03.shuffle,
     by_question,
@@ -107,18 +151,62 @@ answers(
     (lambda rows, seed=0: by_question(rows, seed)[0], "one pair"),
     (lambda rows, seed=0: [(list(o.values()), g) for o, g in by_question(rows, seed)], "as a dict"),
     (lambda rows, seed=0: rows[0]["options"], "stopped with KeyError"),
+    (
+        lambda rows, seed=0: by_question(sorted(rows, key=lambda r: r["question"], reverse=True), seed),
+        "Your options are not",
+    ),
+    (rotated_by_digest, "you rotate them"),
+    (lambda rows, seed=0: len(by_question(rows, seed)), "one pair (options, gold letter) for each row"),
+    also=[lambda rows, seed=0: iter(by_question(rows, seed)), permuted, by_digest, sampled, sorted_by_key],
 )
 
 
 # --- extract ------------------------------------------------------------------------------------
 
 
-def number(text, pattern=r"-?\d[\d,]*(?:\.\d+)?", which=0, plain=None):
+NUMBER = r"-?(?:\d[\d,]*(?:\.\d+)?|\.\d+)"
+
+
+def number(text, pattern=NUMBER, which=0, plain=None):
     found = re.findall(pattern, text)
     if not found:
         return None
     value = found[which].replace(",", "")
-    return plain(value) if plain else (value.rstrip("0").rstrip(".") if "." in value else value)
+    if plain or "." not in value:
+        return plain(value) if plain else value
+    return value.replace("-.", "-0.", 1).rstrip("0").rstrip(".") if value[0] != "." else "0" + value.rstrip("0")
+
+
+def by_decimal(text):
+    found = next(re.finditer(NUMBER, text), None)
+    return found and format(Decimal(found[0].replace(",", "")).normalize(), "f")
+
+
+def by_float(text):
+    found = re.search(NUMBER, text)
+    value = float(found[0].replace(",", "")) if found else None
+    return found and (str(int(value)) if value == int(value) else str(value))
+
+
+def by_hand(text):
+    """Letter by letter, without a pattern."""
+    start = next((i for i, c in enumerate(text) if c.isdigit()), None)
+    if start is None:
+        return None
+    end = start
+    while end < len(text) and (text[end].isdigit() or text[end] in ",."):
+        end += 1
+    start -= text[start - 1 : start] == "."
+    value = text[start:end].rstrip(".,").replace(",", "")
+    value = "0" + value if value.startswith(".") else value
+    if "." in value:
+        value = value.rstrip("0").rstrip(".")
+    return ("-" if text[start - 1 : start] == "-" else "") + value
+
+
+def next_number(text):
+    series = pd.Series([text]).str.extract(f"({NUMBER})")[0].str.replace(",", "")
+    return None if series.isna()[0] else np.format_float_positional(float(series[0]), trim="-")
 
 
 answers(
@@ -128,7 +216,7 @@ answers(
     (lambda t: (m := re.search(r"-?\d[\d,]*", t)) and m[0], "keeps its comma"),
     (lambda t: number(t, r"-?\d+(?:\.\d+)?"), "stops at the comma"),
     (lambda t: number(t.replace(",", " "), which=-1), "last digit group"),
-    (lambda t: number(t, plain=lambda v: v.rstrip("0").rstrip(".")), "strip zeros only behind"),
+    (lambda t: number(t, plain=lambda v: v.rstrip("0").rstrip(".")), "strip zeros only after"),
     (lambda t: (m := re.search(r"\$?-?\d[\d,]*", t)) and m[0].replace(",", ""), "dollar sign"),
     (lambda t: re.search(r"-?\d[\d,]*", t)[0].replace(",", ""), "stops with TypeError"),
     (lambda t: number(t) or "", "yours gives ''"),
@@ -136,42 +224,146 @@ answers(
     (lambda t: (found := number(t)) and found.split(".")[0], "rounds a wrong answer into a right one"),
     (lambda t: number(t, which=-1), "You took the last number"),
     (lambda t: number(t, r"\d[\d,]*(?:\.\d+)?"), "minus belongs to the number"),
+    (lambda t: number(t, r"-?[\d,]+(?:\.\d+)?"), "a comma is not a number"),
+    (lambda t: number(t, which=0, plain=lambda v: str(float(v))), "' 18' should give '18', yours gives '18.0'"),
+    (lambda t: "".join(c for c in t if c.isdigit()) or None, "yours gives '1800'"),
+    (lambda t: number(t, r"-?\d[\d,]*(?:\.\d+)?"), "the point may come first"),
+    (lambda t: number(t, plain=lambda v: str(round(float(v)))), "'3.50' should give '3.5'"),
+    also=[by_decimal, by_float, by_hand, next_number],
 )
 
 
-# --- wilson -------------------------------------------------------------------------------------
+# --- choice -------------------------------------------------------------------------------------
 
 
-def interval(k, n, z=1.96, scale=True, factor=1.0, level=None):
-    p = k / n
-    centre, spread = p + z**2 / (2 * n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    by = 1 + z**2 / n if scale else 1
-    return factor * (centre - spread) / by, factor * (centre + spread) / by
+def decided(up, down, p, level=0.05):
+    return "cannot say" if p >= level else "declared" if up > down else "kojima"
 
 
-def textbook(k, n):
-    p, reach = k / n, 1.96 * math.sqrt(k / n * (1 - k / n) / n)
-    return max(0, p - reach), min(1, p + reach)
+def chosen(replies, by="said", level=0.05):
+    ways = [(r["declared"] == r[by]) - (r["kojima"] == r[by]) for r in replies]
+    up, down, _, p = stats.sign_test(ways)
+    return decided(up, down, p, level)
 
 
-def no_zero(k, n):
-    if k in (0, n):
-        raise ValueError("nothing to say")
-    return interval(k, n)
+def counted(replies):
+    declared = sum(r["declared"] == r["said"] for r in replies)
+    return declared, sum(r["kojima"] == r["said"] for r in replies)
+
+
+def apart(replies):
+    return [r for r in replies if r["declared"] != r["kojima"]]
+
+
+def by_coin(replies, **how):
+    """scipy's binomial test, as somebody would use it who does not know `stats`."""
+    up = sum(r["declared"] == r["said"] != r["kojima"] for r in replies)
+    down = sum(r["kojima"] == r["said"] != r["declared"] for r in replies)
+    return decided(up, down, binomtest(up, up + down, **how).pvalue if up + down else 1.0)
+
+
+def by_enumeration(replies):
+    up = sum(1 for r in iter(replies) if r["declared"] == r["said"] and r["kojima"] != r["said"])
+    down = sum(1 for r in iter(replies) if r["kojima"] == r["said"] and r["declared"] != r["said"])
+    tail = sum(math.comb(up + down, k) for k in range(min(up, down) + 1)) / 2 ** (up + down)
+    return decided(up, down, min(1, 2 * tail))
+
+
+def by_pandas(replies):
+    frame = pd.DataFrame(replies, columns=["said", "kojima", "declared"], dtype=object).fillna("none")
+    right = frame[["kojima", "declared"]].eq(frame.said, axis=0)
+    counts = (right.declared.astype(int) - right.kojima.astype(int)).value_counts()
+    up, down = counts.get(1, 0), counts.get(-1, 0)
+    return decided(up, down, binomtest(int(up), int(up + down)).pvalue if up + down else 1.0)
+
+
+def by_numpy(replies):
+    said, kojima, declared = (np.array([r[k] for r in replies], dtype=object) for k in ("said", "kojima", "declared"))
+    found = stats.sign_test(np.float32(declared == said) - np.float32(kojima == said))
+    return np.str_(decided(found.up, found.down, np.float32(found.p)))
+
+
+def by_matched(replies):
+    if not replies:
+        return "cannot say"
+    found = stats.matched(*([int(r[rule] == r["said"]) for r in replies] for rule in ("kojima", "declared")))
+    return {"ahead": "declared", "behind": "kojima"}.get(found.verdict, "cannot say")
+
+
+def by_nan(replies):
+    frame = pd.DataFrame(replies, columns=["said", "kojima", "declared"]).astype(float, errors="ignore")
+    frame = frame.where(frame.notna(), np.nan)
+    return decided(
+        *(t := stats.sign_test((frame.declared == frame.said) * 1 - (frame.kojima == frame.said) * 1))[:2], t.p
+    )
+
+
+def one_sided(replies):
+    declared, kojima = counted(apart(replies))
+    n = declared + kojima
+    p = binomtest(max(declared, kojima), n, alternative="greater").pvalue if n else 1.0
+    return decided(declared, kojima, p)
+
+
+def lead_of_six(replies):
+    lead = sum((r["declared"] == r["said"]) - (r["kojima"] == r["said"]) for r in replies)
+    return decided(lead, 0, 0 if abs(lead) >= 6 else 1)
+
+
+def overlap(replies):
+    declared, kojima = (stats.wilson(k, len(replies)) for k in counted(replies))
+    return "declared" if declared.low > kojima.high else "kojima" if kojima.low > declared.high else "cannot say"
+
+
+def differing_as_throws(replies):
+    different = apart(replies)
+    up = counted(different)[0]
+    return decided(up, len(different) - up, binomtest(up, len(different)).pvalue if different else 1.0)
+
+
+def approximate(replies):
+    ways = [(r["declared"] == r["said"]) - (r["kojima"] == r["said"]) for r in replies]
+    n = sum(map(abs, ways))
+    z = abs(sum(ways)) / math.sqrt(n) if n > 16 else 1.959964 * (stats.sign_test(ways).p < 0.05)
+    return "cannot say" if z < 1.95 else "declared" if sum(ways) > 0 else "kojima"
+
+
+def higher(replies, by="said"):
+    declared, kojima = (sum(r[rule] == r[by] for r in replies) for rule in ("declared", "kojima"))
+    return "declared" if declared > kojima else "kojima" if kojima > declared else "cannot say"
+
+
+def turned(replies):
+    return {"declared": "kojima", "kojima": "declared"}.get(chosen(replies), "cannot say")
 
 
 answers(
-    lesson_03.wilson,
-    interval,
-    (textbook, "textbook p ± 1.96·se"),
-    (lambda k, n: interval(k, n, factor=100), "percent is for the table"),
-    (lambda k, n: interval(k, n)[::-1], "is above the high end"),
-    (lambda k, n: interval(k, n, z=1.645), "90 % interval"),
-    (lambda k, n: interval(k, n, z=2.576), "99 % interval"),
-    (lambda k, n: interval(k, n, scale=False), "division by 1 + z²/n is missing"),
-    (no_zero, "0 of 20 stops with ValueError"),
-    (lambda k, n: (k / n, k / n) if k in (0, n) else interval(k, n), "cannot make you certain"),
-    (lambda k, n: k / n, "Return two numbers"),
-    (lambda k, n: stats.wilson(k, n), "Return two numbers"),
-    (lambda k, n: (max(interval(k, n)[0], 0.01), interval(k, n)[1]), "should give"),
+    lesson_03.choice,
+    chosen,
+    (lambda r: chosen(r, by="gold"), "You compare with `gold`"),
+    (lambda r: higher(r, by="gold"), "You compare with `gold`"),
+    (higher, "More right readings are not yet evidence"),
+    (turned, "declared has more"),
+    (lambda r: "declared", "Do you look at both directions"),
+    (lambda r: "cannot say", "p = 0.021 is below 0.05"),
+    (lambda r: by_coin([x for x in r if x["said"]]), "Do you leave such replies out"),
+    (lambda r: by_coin([x for x in r if x["declared"] and x["kojima"]]), "Do you leave such replies out"),
+    (by_nan, "NaN, which equals nothing"),
+    (lambda r: chosen(r, level=0.1), "p = 0.0625"),
+    (lambda r: chosen(r, level=0.03), "p = 0.031, which is below 0.05"),
+    (lambda r: chosen(r, level=0.01), "p = 0.021 is below 0.05"),
+    (lambda r: by_coin(r, alternative="greater"), "Do you look at both directions"),
+    (one_sided, "one-sided 0.031"),
+    (lead_of_six, "a fixed lead"),
+    (overlap, "as two separate intervals"),
+    (differing_as_throws, "no rule is better there"),
+    (approximate, "A normal approximation"),
+    (lambda r: chosen([x["reply"] for x in r]), "stopped with KeyError"),
+    (
+        lambda r: stats.sign_test([(x["declared"] == x["said"]) - (x["kojima"] == x["said"]) for x in r]).p,
+        "one of the texts",
+    ),
+    (lambda r: chosen(r).upper(), "one of the texts"),
+    (lambda r: chosen(r) == "declared", "one of the texts"),
+    also=[by_coin, by_enumeration, by_pandas, by_numpy, by_matched],
 )

@@ -1,16 +1,17 @@
-"""Checks of lesson 03: letters that stay, a number from a reply, Wilson's interval."""
+"""Checks of lesson 03: letters that stay, a number from a reply, which rule to trust."""
 
 from __future__ import annotations
 
 import builtins
-import math
 import random
 from collections import Counter
 from numbers import Real
 
+import numpy as np
+
 from .. import stats
 from ..benchmarks import common, gsm8k
-from . import check, close, expect, numbers, solved
+from . import check, expect, solved
 
 LETTERS = "ABCDEF"
 
@@ -25,11 +26,25 @@ def shuffle(my_letters) -> str:
         random.setstate(state)
 
 
-def _shuffle(my_letters) -> str:
-    given = _quiz(6)
-    result = solved(my_letters(given, 0))
+def _listed(my_letters):
+    """The same function, whose answer is a list of pairs: a generator, an array or lists as pairs are fine, too."""
+
+    def asked(rows, seed):
+        pairs = solved(my_letters(rows, seed))
+        expect(
+            np.iterable(pairs) and not isinstance(pairs, (str, dict)),
+            f"Return a list with one pair (options, gold letter) for each row; yours is a {type(pairs).__name__}.",
+        )
+        return [tuple(pair) if isinstance(pair, (list, np.ndarray)) else pair for pair in pairs]
+
+    return asked
+
+
+def _shuffle(student) -> str:
+    my_letters, given = _listed(student), _quiz(6)
+    result = my_letters(given, 0)
     expect(
-        isinstance(result, list) and len(result) == 6,
+        len(result) == 6,
         "Return a list with one pair (options, gold letter) for each row, in the order of the rows.",
     )
     expect(
@@ -41,11 +56,18 @@ def _shuffle(my_letters) -> str:
     _own_generator(my_letters)
     _no_neighbours(my_letters)
     _no_salted_hash(my_letters)
-    golds = Counter(gold for _, gold in my_letters(_quiz(400), 0))
+    many = my_letters(_quiz(400), 0)
+    golds = Counter(gold for _, gold in many)
     expect(len(golds) > 1, f"All 400 test questions have gold {next(iter(golds))}: does the seed hold the question?")
     expect(
         set(golds) == set("ABCD") and min(golds.values()) > 60,
         f"Over 400 questions the gold letters are {dict(sorted(golds.items()))}: each should come up about 100 times.",
+    )
+    orders = {tuple(text[-1] if text[0] == "w" else "0" for text in options.values()) for options, _ in many}
+    expect(
+        len(orders) > 12,
+        f"Over 400 questions the choices come in {len(orders)} of 24 possible orders: you rotate them, or move only the "
+        "right one. Shuffle all choices.",
     )
     expect(
         my_letters(_quiz(20), 0) != my_letters(_quiz(20), 1),
@@ -72,6 +94,10 @@ def _options_and_gold(my_letters) -> None:
         pairs = my_letters(rows, 0)
         for row, (options, gold) in zip(rows, pairs):
             expect(
+                set(options.values()) <= set(row["choices"]),
+                "Your options are not those of the row: return the pairs in the order of the rows, texts unchanged.",
+            )
+            expect(
                 sorted(options.values()) == sorted(row["choices"]),
                 f"Of {n} choices your options keep {len(set(options.values()))}: enough letters, and each choice once?",
             )
@@ -79,11 +105,11 @@ def _options_and_gold(my_letters) -> None:
             expect(gold in options, f"The gold is {gold!r}: return the letter, not the text or the index.")
             expect(
                 options[gold] == row["choices"][0],
-                "Your gold letter points at a wrong choice: it has to move with the right text. Look for that after the shuffle.",
+                "Your gold letter points at a wrong choice: it has to move with the right text. Look for the right text after the shuffle.",
             )
     expect(
         {gold for _, gold in my_letters(_quiz(60), 0)} != {"A"},
-        "The gold is always A: the options still stand in the file's order, the right one first.",
+        "The gold is always A: the options are still in the file's order, the right one first.",
     )
 
 
@@ -152,7 +178,7 @@ def extract(my_extract) -> str:
     )
     expect(comma != "1", "Your pattern stops at the comma: '1,080' became '1'.")
     expect(comma not in ("080", "80"), "'1,080' became its last digit group: a comma can stand inside a number.")
-    expect(comma != "108", "'1,080' lost its last zero: strip zeros only behind a decimal point.")
+    expect(comma != "108", "'1,080' lost its last zero: strip zeros only after a decimal point.")
     expect(comma == "1080", f"' 1,080 metres.' should give '1080', yours gives {comma!r}.")
     money = my_extract(" $1,080 a month")
     expect("$" not in str(money), "The dollar sign came along: keep the number only.")
@@ -175,10 +201,12 @@ def extract(my_extract) -> str:
     )
     cents = my_extract(" $18.00")
     expect(cents == "18", f"'$18.00' should give '18', yours gives {cents!r}: 18.00 and 18 are the same answer.")
+    comma_first = my_extract(" Well, 18")
+    expect(comma_first == "18", f"' Well, 18' should give '18', yours gives {comma_first!r}: a comma is not a number.")
     half = my_extract(" 3.50 hours")
     expect(half != "3", "'3.50' became '3': that rounds a wrong answer into a right one.")
     expect(half == "3.5", f"'3.50' should give '3.5', yours gives {half!r}.")
-    expect(my_extract(" 100") == "100", "'100' lost its zeros: strip them only behind a decimal point.")
+    expect(my_extract(" 100") == "100", "'100' lost its zeros: strip them only after a decimal point.")
     order = my_extract(" 12 apples, because 3 were eaten")
     expect(order != "3", "You took the last number: stage 2 says the answer first and explains after.")
     expect(order == "12", f"' 12 apples, because 3 were eaten' should give '12', yours gives {order!r}.")
@@ -186,58 +214,107 @@ def extract(my_extract) -> str:
         my_extract(" -4 degrees") == "-4",
         f"The minus belongs to the number: '-4', yours gives {my_extract(' -4 degrees')!r}.",
     )
-    for text in ("**72**", "(5)", " 0.5 litres", " 2,125,000.", " none", " 7 + 8 = 15", " 10.0"):
+    point = my_extract(" .5 litres")
+    expect(point == "0.5", f"' .5 litres' should give '0.5', yours gives {point!r}: the point may come first.")
+    for text in (
+        " 0",
+        " 0.0",
+        " 1,080.50 dollars",
+        "**72**",
+        "(5)",
+        " 0.5 litres",
+        " 2,125,000.",
+        " none",
+        " 7 + 8 = 15",
+        " 10.0",
+    ):
         want, got = gsm8k.extract(text), my_extract(text)
         expect(got == want, f"{text!r} should give {want!r}, yours gives {got!r}.")
     return "the same text as gsm8k.extract in every case."
 
 
 @check
-def wilson(my_wilson) -> str:
-    """`my_wilson(k, n) -> (low, high)`, shares of 1, 95 %."""
-    first = numbers(solved(my_wilson(6, 20)), 2)
-    expect(first, "Return two numbers: (low, high).")
-    low, high = first
-    expect(low <= high, f"Your low end {low:.3f} is above the high end {high:.3f}.")
-    expect(high <= 1.5, f"You return {low:.1f} to {high:.1f}: shares lie between 0 and 1, percent is for the table.")
-    expect(
-        not close(first, _textbook(6, 20), 1e-3),
-        "That is the textbook p ± 1.96·se: its centre is p, and cutting it off at 0 does not help. Wilson's centre is drawn towards one half.",
+def choice(my_choice) -> str:
+    """`my_choice(replies) -> "kojima" | "declared" | "cannot say"`: which rule reads better, by the exact sign test."""
+    for replies, wanted, mistake in _CHOICES:
+        answer = solved(my_choice([dict(reply) for reply in replies]))
+        expect(
+            isinstance(answer, str) and answer in ("kojima", "declared", "cannot say"),
+            f'Return one of the texts "kojima", "declared", "cannot say"; yours gives {answer!r:.60}.',
+        )
+        expect(answer == wanted, mistake + f" (Yours says {answer!r}, the right choice is {wanted!r}.)")
+    return (
+        "you trust a rule only if it reads what the replies say, and only if a coin would hardly do the same. "
+        f"For the 71 published replies of section 3, 66 against 5, p is {stats.sign_test([1] * 66 + [-1] * 5).p:.0e}."
     )
-    want = stats.wilson(6, 20)[1:]
-    for level in (0.90, 0.99):
-        expect(
-            not close(first, stats.wilson(6, 20, level)[1:], 1e-3),
-            f"That is the {100 * level:.0f} % interval: for 95 % z is 1.96.",
-        )
-    undivided = tuple(v * (1 + 1.96**2 / 20) for v in want)
-    expect(not close(first, undivided, 1e-3), "The division by 1 + z²/n is missing.")
-    expect(
-        close(first, want, 1e-3),
-        f"6 of 20 should give {want[0]:.3f} to {want[1]:.3f}, yours gives {low:.3f} to {high:.3f}.",
-    )
-    for k, n in ((0, 20), (20, 20)):
-        try:
-            ends = my_wilson(k, n)
-        except Exception as error:
-            expect(
-                False,
-                f"{k} of {n} stops with {type(error).__name__}: nothing right (or all) is a result like any other.",
-            )
-        expect(
-            abs(ends[1] - ends[0]) > 1e-6,
-            f"{k} of {n} gives an interval of width 0: twenty questions cannot make you certain.",
-        )
-    for k, n in ((0, 20), (20, 20), (1, 1), (1, 10), (100, 200), (1000, 2000), (3, 8)):
-        want, got = stats.wilson(k, n)[1:], my_wilson(k, n)
-        expect(
-            close(got, want, 1e-3),
-            f"{k} of {n} should give {want[0]:.3f} to {want[1]:.3f}, yours gives {got[0]:.3f} to {got[1]:.3f}.",
-        )
-    return "agrees with scipy's Wilson interval, also for 0 of 20."
 
 
-def _textbook(k: int, n: int) -> tuple[float, float]:
-    p = k / n
-    spread = 1.96 * math.sqrt(p * (1 - p) / n)
-    return p - spread, p + spread
+def _replies(kojima=0, declared=0, both=0, neither=0, wrong=0, gold: str = "said") -> list[dict]:
+    """Replies that only one rule, both, or neither reads as they are meant.
+
+    `neither`: the two read different wrong letters; `wrong`: the same one.
+
+    `gold`: the benchmark's answer is what the reply says ("said"), or what one of the rules read.
+    """
+    kinds = {"A A C": kojima, "A B A": declared, "A A A": both, "A B C": neither, "A B B": wrong}
+    found = []
+    for kind, n in kinds.items():
+        reply = dict(zip(("said", "kojima", "declared"), kind.split()))
+        found += [reply | {"gold": reply[gold]}] * n
+    return found
+
+
+_EVASIONS = [{"said": None, "kojima": "A", "declared": None, "gold": "B"}] * 8
+_CHOICES = (
+    (
+        _replies(1, 9),
+        "declared",
+        "Only kojima reads 1 reply correctly, only declared reads 9: p = 0.021 is below 0.05, and declared has more.",
+    ),
+    (
+        _replies(9, 1),
+        "kojima",
+        "Only kojima reads 9 replies correctly, only declared reads 1: p = 0.021. Do you look at both directions?",
+    ),
+    (
+        _replies(1, 9, 10, gold="kojima"),
+        "declared",
+        "You compare with `gold`: a rule that scores higher may read right answers into wrong replies. "
+        "Compare with `said`, what the reply really says.",
+    ),
+    (
+        _EVASIONS,
+        "declared",
+        "Eight replies give no answer (`said` is None). declared reads None, which is correct, and kojima invents a letter. "
+        "Do you leave such replies out, or does your code make None a NaN, which equals nothing?",
+    ),
+    (
+        _replies(0, 5, 20),
+        "cannot say",
+        "Five replies all for one rule: a coin does that in 1 of 16 cases, p = 0.0625 (one-sided 0.031). "
+        "More right readings are not yet evidence, and you did not know before which rule would win.",
+    ),
+    (
+        _replies(2, 14, both=60, wrong=60),
+        "declared",
+        "Only the replies that exactly one rule reads correctly carry information: 2 against 14, p = 0.004. "
+        "Over all replies, or as two separate intervals, the difference is hidden.",
+    ),
+    (_replies(0, 6, 20), "declared", "Six replies all for one rule: p = 0.031, which is below 0.05."),
+    (
+        _replies(1, 7),
+        "cannot say",
+        "1 against 7 has p = 0.070: a fixed lead, here of six, is not a test.",
+    ),
+    (
+        _replies(1, 9, neither=30),
+        "declared",
+        "On 30 replies the rules differ and both are wrong: no rule is better there. Count where *exactly one* is correct.",
+    ),
+    (
+        _replies(40, 60),
+        "cannot say",
+        "40 against 60 has p = 0.057 by the exact test. A normal approximation is too sure.",
+    ),
+    (_replies(0, 0, both=30, neither=5), "cannot say", "The rules never differ in being correct: that is no evidence."),
+)

@@ -1,9 +1,10 @@
-"""Checks of lesson 04: paired difference, balanced average, the trap of ten comparisons."""
+"""Checks of lesson 04: paired difference, the domains that may be named, the trap of ten comparisons."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,9 @@ def paired(student: Callable[[pd.DataFrame], tuple[int, int, float]]) -> str:
     role = dict(zip("abcdefgh", (1, 0, 1, 1, 1, 0, 1, 0)))  # gained 3, lost 1, n 8
     gained, lost, difference = _numbers(solved(student(_answers(lima, role))), names)
     if (gained, lost) == (1, 3) or close(difference, -0.25):
-        raise Mistake("The sign is turned round: gained and positive mean that `role` is right where `lima` is wrong.")
+        raise Mistake(
+            "The sign is turned round: gained, and a positive difference, mean that `role` is right where `lima` is wrong."
+        )
     expect(
         (gained, lost) != (5, 3),
         "You count all right answers of each arm. Gained are those of `role` that `lima` got wrong, and vice versa.",
@@ -55,7 +58,7 @@ def paired(student: Callable[[pd.DataFrame], tuple[int, int, float]]) -> str:
     expect(not close(difference, 2), "The difference is an accuracy: divide gained − lost by the number of questions.")
     expect(
         not close(difference, 0.5),
-        "You divide by the questions that differ. The difference of two accuracies has *all* common questions below the line.",
+        "You divide by the questions that differ. The difference of two accuracies is divided by the number of *all* common questions.",
     )
     expect(close(difference, 0.25), f"(3 − 1) of 8 questions is 0.25; you say {difference:g}.")
 
@@ -72,7 +75,7 @@ def paired(student: Callable[[pd.DataFrame], tuple[int, int, float]]) -> str:
     gained, lost, difference = _numbers(solved(student(some)), names)  # common: b e f g h; gained 1, lost 1
     expect(
         (gained, lost) == (1, 1),
-        "When a question is missing in one arm you count it all the same. Nothing is known about it: leave it out.",
+        "You count a question that is missing in one arm. Nothing is known about it: leave it out.",
     )
     expect(
         close(difference, 0.0),
@@ -86,37 +89,70 @@ def paired(student: Callable[[pd.DataFrame], tuple[int, int, float]]) -> str:
 
 
 @check
-def balanced(student: Callable[[pd.DataFrame], float]) -> str:
-    """Macro average: mean of the domains' accuracies."""
-    groups = {"law": (1, 0, 0, 0, 0, 0, 0, 0), "math": (1, 1), "history": (1, 0, 0, 1)}  # 1/8, 1, 1/2; micro 5/14
-    frame = pd.DataFrame([(g, c) for g, part in groups.items() for c in part], columns=["group", "correct"])
-    value = solved(student(frame.sample(frac=1, random_state=0)))
-    expect(
-        numbers(value),
-        f"Return one number; this is a {type(value).__name__}. If it holds the accuracy of every domain, take their mean.",
-    )
-    value = float(value)
-    macro = (1 / 8 + 1 + 1 / 2) / 3
-    expect(
-        not close(value, 5 / 14),
-        "That is the micro average: every question weighs the same, so law with its 8 questions decides. "
-        "Take the mean within each domain first.",
-    )
-    expect(not close(value, 100 * macro), "Return a share (0.54), not percent.")
-    expect(not close(value, 3 * macro), "You add the domains' accuracies up: divide by the number of domains.")
-    expect(
-        not close(value, 5 / 3),
-        "You average the *counts* of right answers: turn each domain's count into a share first.",
-    )
-    expect(not close(value, 1 / 2), "That is the median of the domains; the macro average is their mean.")
-    expect(
-        close(value, macro), f"Domains with accuracies 1/8, 1 and 1/2 have the mean {macro:.4f}; you say {value:.4f}."
-    )
-    more = pd.DataFrame({"group": ["a", "a", "b"], "correct": [1, 0, 0]})
-    expect(
-        close(float(student(more)), 0.25), "Right for three domains, wrong for two: did you write the 3 into the code?"
-    )
-    return "every domain has one vote, however many questions it has"
+def named(student: Callable[[dict[str, tuple[int, int]]], list[str]]) -> str:
+    """Names of the domains that are ahead with p below 0.05 after Holm's correction, from {domain: (gained, lost)}."""
+    for counts, wanted, mistake in _NAMED:
+        answer = solved(student(dict(counts)))
+        expect(
+            not isinstance(answer, (str, bytes, Real)) and np.iterable(answer),
+            f"Return a list of names, also if it holds one name or none; yours is {answer!r:.60}.",
+        )
+        names = [str(name) for name in answer]
+        strange = [name for name in names if name not in counts]
+        expect(not strange, f"Your list holds {strange[:1]}: return the names of domains, the keys of `counts`.")
+        found = f" (Yours: {', '.join(names) or 'none'}. Right: {', '.join(sorted(wanted)) or 'none'}.)"
+        expect(set(names) == wanted, mistake + found)
+        expect(len(names) == len(wanted), "A name stands twice in your list." + found)
+    return "you name only domains that are ahead, after each p has paid for every domain that you looked at"
+
+
+_SMALL = {"health": (2, 1), "history": (0, 0), "psychology": (1, 3), "politics": (2, 2), "business": (1, 0)}
+_NAMED = (  # counts, the domains that may be named, what it means if they are not
+    (
+        {"law": (12, 0), "math": (4, 3), "physics": (3, 5), "chemistry": (2, 2), "philosophy": (5, 0), **_SMALL},
+        {"law"},
+        "Law has 12 gained and none lost: p stays below 0.05 after the correction. No other p is below 0.05 before it: "
+        "philosophy has 5 gained and none lost, p = 0.0625.",
+    ),
+    (
+        {"law": (12, 0), "math": (0, 12), "physics": (3, 5), "chemistry": (2, 2), "philosophy": (0, 3), **_SMALL},
+        {"law"},
+        "In math LIMA-Role lost 12 and gained none. A small p says that the arms differ, not which is ahead: look at the sign.",
+    ),
+    (
+        {"law": (7, 0), "math": (4, 3), "physics": (3, 5), "chemistry": (2, 2), "philosophy": (8, 1), **_SMALL},
+        set(),
+        "Law (7 to 0) has p = 0.016, philosophy (8 to 1) p = 0.039. You looked at ten domains: times ten, times nine, and "
+        "neither is below 0.05.",
+    ),
+    ({"law": (5, 0)}, set(), "5 to 0 has p = 0.0625; yours looks like the one-sided p, 0.031. The test must be two-sided."),
+    (
+        {"law": (8, 0)} | {name: (0, 0) for name in ("math", "physics", "chemistry", "philosophy", *_SMALL)},
+        set(),
+        "Law (8 to 0) has p = 0.0078, times ten 0.078. Domains in which no question differs count: you looked at them, too.",
+    ),
+    (
+        {"law": (8, 0)} | {name: (1, 3) for name in ("math", "physics", "chemistry", "philosophy", *_SMALL)},
+        set(),
+        "Law (8 to 0) has p = 0.0078, times ten 0.078. Domains in which LIMA-Role is behind count: you looked at them, too.",
+    ),
+    (
+        {"law": (12, 0), "math": (0, 12), "physics": (0, 12), "chemistry": (0, 12), "philosophy": (8, 0), **_SMALL},
+        {"law", "philosophy"},
+        "Philosophy (8 to 0) has p = 0.0078, the fifth smallest, so Holm multiplies it by 6: 0.047. Do you multiply every p "
+        "by ten? That is Bonferroni.",
+    ),
+    ({"law": (6, 0), "math": (7, 0)}, {"law", "math"}, "Here are two domains, so p is multiplied by two and by one, not by ten."),
+    (
+        {"law": (6, 0), "math": (6, 0)},
+        set(),
+        "Both have p = 0.031; times two the first is 0.0625. The second is multiplied by one, but no corrected p may be "
+        "smaller than the one before.",
+    ),
+    ({"law": (40, 60), "math": (60, 40)}, set(), "60 to 40 has p = 0.057: use the exact test, not the normal approximation."),
+    ({"law": (3, 20)}, set(), "3 gained and 20 lost: LIMA-Role is behind."),
+    ({"law": (0, 0)}, set(), "No question differs in any domain: nothing may be named."),
+)  # fmt: skip
 
 
 @check
@@ -155,7 +191,9 @@ def false_alarms(student: Callable[..., tuple[float, float]]) -> str:
         not close(corrected, plain / 4),
         "You divide the *share* by the number of domains. Bonferroni divides the level, then counts again.",
     )
-    expect(close(corrected, 0.2), f"Below 0.05 / 4 = 0.0125 lies one of the 5 experiments; you say {corrected:g}.")
+    expect(
+        close(corrected, 0.2), f"One of the 5 experiments has a p-value below 0.05 / 4 = 0.0125; you say {corrected:g}."
+    )
 
     wider = np.hstack([p, np.ones((5, 6))])  # ten domains: 0.005
     expect(
