@@ -23,7 +23,10 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 READY = VENV / ".ready"  # newer than what was installed from
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"  # builds without CUDA; on Windows and macOS every build is one
-SIZES = {"cpu": "0.2 GB to download for PyTorch, 0.8 GB on the disk", "gpu": "2.7 GB for PyTorch and CUDA, 4.8 GB on the disk"}
+SIZES = {
+    "cpu": "0.2 GB to download for PyTorch, 0.8 GB on the disk",
+    "gpu": "2.7 GB for PyTorch and CUDA, 4.8 GB on the disk",
+}
 
 TARGETS = {  # name -> (one line of help, commands of the environment's Python)
     "course": ("run all ten lessons (profile cpu) and write runs/cpu/index.html", ["-m helpers run --profile cpu"]),
@@ -43,7 +46,10 @@ TARGETS = {  # name -> (one line of help, commands of the environment's Python)
     "site": ("write the static site of a finished run to site/ (another run: --run DIR)", ["-m helpers site"]),
     "slides": ("write the lessons of a finished run as slides to slides/", ["-m helpers slides"]),
     "doctor": ("say what this machine can run", ["-m helpers doctor"]),
-    "lint": ("format and check the code", ["-m ruff format src tests tasks.py", "-m ruff check --fix src tests tasks.py"]),
+    "lint": (
+        "format and check the code",
+        ["-m ruff format src tests tasks.py", "-m ruff check --fix src tests tasks.py"],
+    ),
     "setup": ("install what is missing, and nothing else", []),
 }
 DEFAULTS = {"student": ["--to", "student"], "site": ["--run", "runs/cpu"], "slides": ["--run", "runs/cpu"]}

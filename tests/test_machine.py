@@ -46,13 +46,6 @@ def test_the_doctor_runs_on_a_python_without_any_package():
     assert "for the installation and a `cpu` run" in done.stdout  # it knows that nothing is there yet
 
 
-def test_make_asks_the_doctor_before_it_makes_an_environment(tmp_path):
-    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
-        (tmp_path / name).write_text((ROOT / name).read_text())
-    planned = subprocess.run(["make", "-n", "course"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-    assert planned.index("machine/doctor.py") < planned.index("-m venv") < planned.index("pip install")
-
-
 @pytest.mark.parametrize(
     "version, fine",
     [((3, 8, 10), 0), ((3, 11, 2), 0), ((3, 11, 4), 0), ((3, 11, 5), 1), ((3, 14, 0), 1), ((3, 15, 0), 0)],
