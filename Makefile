@@ -2,9 +2,9 @@
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help course test lab student site slides doctor lint setup clean
+.PHONY: help course test short lab student site slides doctor lint setup clean
 
-help course test lab doctor lint setup:
+help course test short lab doctor lint setup:
 	@$(PYTHON) tasks.py $@ $(if $(GPU),--gpu)
 
 student: # another folder: TO=DIR

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import urllib.request
@@ -33,9 +34,19 @@ TARGETS = {  # name -> (one line of help, commands of the environment's Python)
     "test": (
         "everything CI runs: style, unit tests, and every lesson for real",
         [
-            "-m ruff check src tests tasks.py",
-            "-m pytest -n auto --dist loadfile -m NOT_LESSONS",
+            "-m ruff check src tests notebooks tasks.py",
+            "-m pytest -n auto --dist loadfile -m 'not lessons'",
             "-m pytest -m lessons",
+        ],
+    ),
+    "short": (
+        "the suites that need no Linux, lesson 00, and lesson 02 with two steps (CI on Windows and macOS)",
+        [
+            "-m pytest -n auto --dist loadfile -m 'not lessons' tests/test_roles.py tests/test_stats.py tests/test_journal.py "
+            "tests/test_benchmarks.py tests/test_checks.py tests/test_data.py tests/test_ask.py tests/test_tasks.py",
+            "-m helpers run --lessons 00 --out runs/short",
+            "-m papermill notebooks/02_finetune_with_trl.ipynb runs/short/02.ipynb --cwd notebooks "
+            "-p RUN ../runs/short-02 -y '{OVERRIDES: {max_steps: 2}}'",
         ],
     ),
     "lab": (
@@ -66,7 +77,7 @@ def main() -> int:
     if code := setup(options.gpu):
         return code
     for command in TARGETS[options.target][1]:
-        words = ["not lessons" if word == "NOT_LESSONS" else word for word in command.split()]
+        words = shlex.split(command)
         extra = more or DEFAULTS.get(options.target, [])
         if code := subprocess.call([str(PYTHON), *words, *extra], cwd=ROOT):
             return code
