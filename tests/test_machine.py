@@ -393,3 +393,15 @@ def test_importing_helpers_sets_how_threads_wait_and_loads_no_package():
     source = f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); {code}"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", source], capture_output=True, text=True, env=environment)
     assert done.stdout.split() == ["PASSIVE", "5000"], done.stderr
+
+
+def test_a_participant_sends_back_one_line_that_says_ready_or_why_not(capsys):
+    fine, broken = (
+        doctor.Line(True, "4 cores"),
+        doctor.Line(False, "3.1 GiB of memory available: close programs", "run"),
+    )
+    assert doctor.preflight(iter([fine, doctor.Line(False, "no sandbox")])) == set()
+    assert doctor.preflight(iter([fine, broken])) == {"run"}
+    ready, not_ready = capsys.readouterr().out.splitlines()
+    assert ready.startswith("READY | ") and "Python 3" in ready and ready.endswith("| no sandbox")
+    assert not_ready.startswith("NOT READY | ") and not_ready.endswith("| 3.1 GiB of memory available: close programs")

@@ -38,11 +38,11 @@ def course(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(line: Annotated[bool, typer.Option("--line", help="one line to send to the instructor")] = False) -> None:
     """What this machine can run, line by line."""
     from .machine import doctor as doctor_
 
-    raise typer.Exit(1 if doctor_.report(doctor_.lines()) else 0)
+    raise typer.Exit(1 if (doctor_.preflight if line else doctor_.report)(doctor_.lines()) else 0)
 
 
 @app.command("run")

@@ -98,6 +98,19 @@ def report(lines: Iterator[Line], say=print) -> set[str]:
     return stopped - {""}
 
 
+def preflight(lines: Iterator[Line], say=print) -> set[str]:
+    """One line for a participant to send to the instructor: ready or not, the machine, what fails. As `report` otherwise."""
+    from .resources import available_gib
+
+    failed, system = [line for line in lines if not line.fine], f"{platform.system()} {platform.machine()}"
+    free = available_gib() or 0.0
+    machine = f"{system}, Python {platform.python_version()}, {os.cpu_count()} cores, {free:.1f} GiB free"
+    stopped = {line.stops for line in failed} - {""}
+    why = "".join(f" | {line.text}" for line in failed)
+    say(f"{'NOT READY' if stopped else 'READY'} | {machine}{why}")
+    return stopped
+
+
 def _installed() -> bool:
     return find_spec("torch") is not None
 
