@@ -49,7 +49,8 @@ def test_the_documents_state_the_audit_and_the_nouns_as_they_are():
     assert "| " + " | ".join(str(k) for k, _ in audit.values()) + " |" in text
     spoken = [r for r in ROLES if r.role_description != roles.DECLINED_ROLE]
     nouns = Counter(roles.role_noun(r.role_description) for r in spoken)
-    assert ", ".join(f"{noun} {n}" for noun, n in nouns.most_common(30)) in " ".join(text.split())
+    names, counts = zip(*nouns.most_common(10))
+    assert f"| {' | '.join(names)} |" in text and f"| {' | '.join(map(str, counts))} |" in text
 
 
 def test_a_question_is_found_whatever_its_white_space_and_unicode_form():
