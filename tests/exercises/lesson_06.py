@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from exercises.common import table
 
 from helpers import judge
@@ -60,6 +61,14 @@ answers(
     (lambda r: "tie" if (found := result(r)) == "base" else found, "Right for LIMA and LIMA-Role only"),
     (lambda r: "draw", 'the result is "lima"'),
     (lambda r: r["shown"], "your code stopped with TypeError"),
+    also=[
+        lambda r: np.str_(result(r)),
+        lambda r: result(sorted(r, key=lambda record: record["shown"])),
+        lambda r: (lambda said: "unparsed" if "unparsed" in said else said.pop() if len(said) == 1 else "tie")(
+            {chosen(x) for x in r}
+        ),
+        lambda r: "unparsed" if None in map(letter, r) else chosen(r[0]) if chosen(r[0]) == chosen(r[1]) else "tie",
+    ],
 )
 
 
@@ -103,8 +112,23 @@ answers(
     (lambda r: right(r, counts=bool), "leave it out of the second share"),
     (lambda r: right(r, but="tie"), 'Twice "neither" is the same verdict twice'),
     (lambda r: (of_places(r), 0.9), "3 of the 7 pairs"),
+    (lambda r: (of_places(r[::2]), alike(r)), "only one order of each pair"),
+    (lambda r: (of_places(r[1::2]), alike(r)), "only one order of each pair"),
+    (lambda r: (alike(r), alike(r)), "not about pairs"),
+    (lambda r: (9, alike(r)), "That is a count"),
+    (lambda r: (of_places(r), 1 - alike(r)), "pairs that *differ*"),
+    (
+        lambda r: right(r, read=letter, counts=lambda said: len(said) == 2 and None not in said, but="neither"),
+        "Right by luck",
+    ),
     (by_neighbours, "bring the two records of a pair together by id"),
     (lambda r: right(r, counts=lambda said: "unparsed" not in said), "only one order is judged yet"),
+    also=[
+        lambda r: list(right(r)),
+        lambda r: np.array(right(r)),
+        lambda r: np.array(right(r), dtype="float32"),
+        lambda r: tuple(map(np.float64, right(list(reversed(r))))),
+    ],
 )
 
 
@@ -132,6 +156,16 @@ answers(
     (lambda t: 100 * by_length(won(t)), "not percent"),
     (lambda t: 1 - by_length(won(t)), "won by the *shorter*"),
     (lambda t: (won(t)[won(t).words_b > won(t).words_a].result == "b").mean(), "one arm only"),
+    (lambda t: won(t)[won(t).result == "a"].eval("words_a > words_b").mean(), "the wins of both arms"),
+    (lambda t: won(t)[won(t).result == "b"].eval("words_b > words_a").mean(), "one arm only"),
+    (lambda t: (t[t.result.isin(["a", "b"])].result == "b").mean(), "share of b's wins"),
+    (lambda t: by_length(won(t)) * len(won(t)), "That is a count"),
     (lambda t: 0.9, "it won 3"),
     (lambda t: 0.75, "changed round"),
+    also=[
+        lambda t: np.float32(longer_wins(t)),
+        lambda t: np.array(longer_wins(t)),
+        lambda t: np.mean(np.sign(won(t).words_a - won(t).words_b) == np.where(won(t).result == "a", 1, -1)),
+        lambda t: won(t).eval("(words_a > words_b) == (result == 'a')").mean(),
+    ],
 )

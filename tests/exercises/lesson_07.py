@@ -104,4 +104,10 @@ answers(
     (lambda s, n: round(designs.average_error(s, n), 3), "do not round"),
     (lambda s, n: 0.5, "you say 0.5"),
     (lambda s, n: [0.1], "one number"),
+    also=[
+        lambda s, n: np.float32(designs.average_error(s, n)),
+        lambda s, n: np.linalg.norm(np.sqrt(variances(s, n))) / len(s),
+        lambda s, n: math.hypot(*map(math.sqrt, variances(s, n))) / len(n),
+        lambda s, n: (sum(s[k] * (1 - s[k]) / n[k] for k in n) / len(n) ** 2) ** 0.5,
+    ],
 )

@@ -112,10 +112,20 @@ def position_bias(student: Callable[[list[dict[str, Any]]], tuple[float, float]]
         not close(first, 7 / 12) and not close(first, 5 / 12),
         "That is the share of one *arm* among the choices. The first place is the letter A, whoever stands there.",
     )
+    expect(
+        not close(first, 5 / 6) and not close(first, 4 / 6),
+        "You read only one order of each pair: both records of a pair count among the choices.",
+    )
+    expect(
+        not close(first, 3 / 7) and not close(first, 3 / 8),
+        "The first share is about single choices, not about pairs: count every letter.",
+    )
+    expect(not close(first, 9), "That is a count: divide it by the number of choices.")
     expect(close(first, 0.75), f"9 of the 12 choices are for the answer shown first (0.75); you say {first:.3f}.")
     expect(
         not close(alike, 4 / 7) and not close(alike, 4 / 8) and not close(alike, 3 / 5),
-        "You compare letters. Twice the same *letter* is the same place; alike means the same arm, or twice neither.",
+        "You compare letters. Twice the same *letter* is the same place; alike means the same arm, or twice neither. "
+        "(Or is it the share of pairs that *differ*?)",
     )
     expect(
         not close(alike, 3 / 8),
@@ -125,9 +135,16 @@ def position_bias(student: Callable[[list[dict[str, Any]]], tuple[float, float]]
         not any(close(alike, 2 / n) for n in (5, 6, 7, 8)),
         'Twice "neither" is the same verdict twice, too: it belongs to the pairs that are judged alike.',
     )
+    expect(not close(alike, 3), "That is a count: divide it by the number of pairs with two verdicts.")
     expect(not close(alike, 300 / 7), "Return shares (0.43), not percent.")
     expect(close(alike, 3 / 7), f"3 of the 7 pairs with two verdicts are judged alike (0.429); you say {alike:.3f}.")
 
+    twice = [r for n, case in enumerate([("A", "B"), ("B", "A"), ("A", "A")]) for r in _pair(*case, id=f"p{n}")]
+    expect(
+        close(student(twice), (4 / 6, 2 / 3)),
+        'Right by luck: in other pairs your numbers differ. "A" then "B" is the same arm, so alike; twice "A" is not. '
+        "Did you compare letters?",
+    )
     shuffled = [records[i] for i in np.random.default_rng(1).permutation(len(records))]
     expect(
         close(student(shuffled), (0.75, 3 / 7)),
@@ -161,7 +178,8 @@ def longer_wins(student: Callable[[pd.DataFrame], float]) -> str:
     (share,) = found
     expect(
         not any(close(share, 3 / n) for n in (6, 7, 8)),
-        "Leave out what no arm has won: a tie and an unread verdict say nothing for or against length.",
+        "Leave out what no arm has won: a tie and an unread verdict say nothing for or against length. "
+        "And look at the wins of both arms.",
     )
     expect(
         not close(share, 3 / 5) and not close(share, 4 / 5),
@@ -169,8 +187,10 @@ def longer_wins(student: Callable[[pd.DataFrame], float]) -> str:
     )
     expect(not close(share, 75), "Return a share (0.75), not percent.")
     expect(not close(share, 1 / 4), "That is the share won by the *shorter* answer.")
+    expect(not close(share, 3), "That is a count: divide it by the number of questions that count.")
+    expect(not close(share, 2 / 5), "That is the share of b's wins. Compare the winner with the longer answer.")
     expect(
-        not close(share, 2 / 3) and not close(share, 2 / 4),
+        not any(close(share, wrong) for wrong in (2 / 3, 2 / 4, 1)),
         "You look at one arm only. The longer answer may be a's or b's: compare the winner with the longer one.",
     )
     expect(
