@@ -164,7 +164,9 @@ LOG = {
     "a": Line(
         "429 rate_limit_exceeded, Retry-After: 20 seconds",
         "time helps here, and the server says how long to wait",
-        **{"status": 429, "code": "rate_limit_exceeded", "wait": 20},
+        status=429,
+        code="rate_limit_exceeded",
+        wait=20,
     ),
     "b": _reply(
         "Ask a teacher! They know such things.",
@@ -174,7 +176,9 @@ LOG = {
         "I'm sorry, but I can't choose a role for this request.",
         "a refusal is an answer. It is paid for, and the dialogue gets the hand-written role",
     ),
-    "d": Line("500, the second request", "the server had trouble of its own, and that passes", 500, tries=2),
+    "d": Line(
+        "500, without a code, the second request", "the server had trouble of its own, and that passes", 500, tries=2
+    ),
     "e": Line(
         "200, and the connection ends in the middle of the body",
         "half an answer is not an answer, and the trouble lies in the connection",
@@ -192,29 +196,44 @@ LOG = {
     "h": Line(
         "400 content_filter: the prompt was filtered",
         "the filter declines this one question, as a refusal does. The other questions can be asked",
-        **{"status": 400, "code": "content_filter", "reply": "", "finish": "content_filter"},
+        status=400,
+        code="content_filter",
+        reply="",
+        finish="content_filter",
     ),
     "i": Line(
         "429 rate_limit_exceeded, Retry-After: 3600 seconds",
         "the server asks for an hour, and we wait for ten minutes at most. Run again later: the journal keeps the rest",
-        **{"status": 429, "code": "rate_limit_exceeded", "wait": 3600},
+        status=429,
+        code="rate_limit_exceeded",
+        wait=3600,
     ),
     "j": Line(
         "429 insufficient_quota, Retry-After: 1 second",
         "the money is spent. The status is that of line a, but waiting does not fill an account",
-        **{"status": 429, "code": "insufficient_quota", "wait": 1},
+        status=429,
+        code="insufficient_quota",
+        wait=1,
     ),
     "k": Line(
         "401 invalid_api_key",
         "a wrong key stays wrong, and it is wrong for every question",
-        **{"status": 401, "code": "invalid_api_key"},
+        status=401,
+        code="invalid_api_key",
     ),
     "l": Line(
         "503 overloaded, the eighth request",
         "the server's trouble may pass, but this was the last of our eight requests. Run again later",
-        **{"status": 503, "code": "overloaded", "tries": 8},
+        status=503,
+        code="overloaded",
+        tries=8,
     ),
 }
+
+
+def log() -> pd.DataFrame:
+    """The log as a table: a letter and what came, for each line."""
+    return pd.DataFrame([(letter, line.text) for letter, line in LOG.items()], columns=["line", "what came"])
 
 
 @check

@@ -22,8 +22,8 @@ from ..errors import UserError
 from . import Mistake
 
 Pair = tuple[str, str]  # question, answer
-FEWEST, MOST = 5, 20  # dialogues
-SHORTEST_QUESTION, SHORTEST_ANSWER = 10, 50  # letters
+FEWEST, MOST = 20, 1000  # dialogues that are wanted, and that are read
+SHORTEST_QUESTION, SHORTEST_ANSWER = 10, 8  # letters, different words
 SMALL_WORDS = set(
     """about after all also always and another any are because been before best between but can cant come could day did
     different does doesnt doing done dont down each ever every explain few find first for from get give goes good had has
@@ -48,10 +48,10 @@ def read(mine: Any) -> list[Pair]:
         mine = mine.to_dict("records") if isinstance(mine, pd.DataFrame) else mine
         if not isinstance(mine, Iterable):
             raise Mistake(f"Give a list of pairs (question, answer), yours is a {type(mine).__name__}")
-        items = list(islice(mine.items() if isinstance(mine, Mapping) else mine, 1000))
-        if all(item is ... for item in items):
+        items = islice(mine.items() if isinstance(mine, Mapping) else mine, MOST)
+        rows = [(n, _row(item)) for n, item in enumerate(items, 1) if item is not ...]
+        if not rows:
             return []
-        rows = [(n, _row(item)) for n, item in enumerate(items, 1)]
         found = _dialogues(lambda: [tables.Table("your list", "pair", rows)])
     return [(d.turns[0].strip(), d.turns[1].strip()) for d in found]
 
@@ -60,7 +60,7 @@ def _row(item: Any) -> dict[str, Any] | Unusable:
     if isinstance(item, Mapping):
         return dict(item)
     turns = isinstance(item, Iterable) and not isinstance(item, str | bytes)
-    return {"conversations": list(item)} if turns else Unusable("not a pair (question, answer)")
+    return {"conversations": list(islice(item, MOST))} if turns else Unusable("not a pair (question, answer)")
 
 
 def _dialogues(open_tables: Callable[[], list[tables.Table]]) -> list[dialogues.Dialogue]:
@@ -76,8 +76,8 @@ RULES: dict[str, Callable[[str, str], Any]] = {  # of one pair
     f"a question of fewer than {SHORTEST_QUESTION} letters says too little for a role": lambda q, a: (
         len(q) < SHORTEST_QUESTION
     ),
-    f"an answer of fewer than {SHORTEST_ANSWER} letters: most of what is trained would be the role prompt": lambda q, a: (
-        len(a) < SHORTEST_ANSWER
+    f"an answer of fewer than {SHORTEST_ANSWER} words: most of what is trained would be the role prompt": lambda q, a: (
+        len(set(plain(a).split())) < SHORTEST_ANSWER
     ),
     "too long for the cpu profile, so it would be cut": lambda q, a: (
         money.tokens_in(q + a) > profiles.get("cpu").max_tokens
@@ -107,17 +107,23 @@ def flaws(pairs: list[Pair]) -> list[str]:
             same[plain(text)].append(n)
         found += [f"{_numbered(where)}: the same {what} again" for where in same.values() if len(where) > 1]
     if len(pairs) < FEWEST:
-        return [*found, f"too few ({len(pairs)}): a model would learn them by heart. Write at least {FEWEST}"]
-    if len(pairs) > MOST:
-        found += [f"more than are needed here ({len(pairs)}): choose your best {MOST}"]
+        return [*found, f"{len(pairs)} of {FEWEST} dialogues: a model would learn so few by heart. Write more"]
+    if sum(a.endswith("?") and not q.endswith("?") for q, a in pairs) > len(pairs) / 2:
+        found += ["your answers end with a question mark and your questions do not: are the two swapped?"]
     for what, texts in (("questions", questions), ("answers", answers)):
-        phrase, n = Counter(" ".join(plain(text).split()[:2]) for text in texts).most_common(1)[0]
+        phrase, n = Counter(map(opening, texts)).most_common(1)[0]
         if n > len(pairs) / 2:
             found += [f"{n} of {len(pairs)} {what} begin with {phrase!r}: a model would learn this phrase. Vary it"]
     word, n = topic(questions)
     if n > len(pairs) / 2:
         found += [f"{n} of {len(pairs)} questions have the word {word!r}: one topic needs one role only. Vary it"]
     return found
+
+
+def opening(text: str) -> str:
+    """The first word of a text; the first two if the first is a small word."""
+    words = plain(text).split()
+    return " ".join(words[: 2 if words[0] in SMALL_WORDS or len(words[0]) < 3 else 1]) if words else ""
 
 
 def topic(questions: Iterable[str]) -> tuple[str, int]:
