@@ -57,7 +57,7 @@ _REFUSED = (
 def parser(my_parse: Callable[[str], tuple[str, str] | None]) -> str:
     """Compare with `roles.parse_annotation`: seven replies in form, seven out of form."""
     found = [my_parse(text) for text, _ in _ACCEPTED]
-    if found[0] is ... or (set(found) == {None} and not _does_something(my_parse)):
+    if found[0] is ... or (all(one is None for one in found) and not _does_something(my_parse)):
         raise NotImplementedError
     expect(
         any(one is not None for one in found),
@@ -302,17 +302,18 @@ def bill(my_bill: Callable[[list[str], tuple[float, float]], float]) -> str:
         ((read + written) * 6 / 1e6, "Each kind of token has its own price: do not take the mean of the two"),
         (right / 250, "This is one prompt's share: add up all of them"),
         (3 * right, "You pay for three attempts: the task asks for one"),
+        *((round(right, n), "Do not round: one question costs much less than a cent") for n in range(4)),
     )
     for wrong, what in mistakes:
         expect(not close(mine, wrong, 1e-4), what)
     expect(
-        close(mine, right, 0.01),
+        close(mine, right, 1e-4),
         f"For 250 prompts with 1,000,000 letters in all, at 2 and 10 USD, the bill is {right}; yours is {mine:g}",
     )
     one = _usd(my_bill, ["x" * 400], price)
     expect(
         abs(one - 0.00065) < 0.00003,
-        f"One prompt of 400 letters costs 0.00065 USD, yours is {one:g}. Do not round: 1,030 small numbers add up",
+        f"One prompt of 400 letters costs 0.00065 USD, yours is {one:g}. Do not round: small numbers add up",
     )
     expect(close(_usd(my_bill, [], price), 0), "No prompts cost nothing")
     return "the estimate of annotate.plan, which knows one thing more: how long a reply may be at most"
