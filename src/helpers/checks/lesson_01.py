@@ -31,6 +31,10 @@ _ACCEPTED = (
         "line breaks: join the words with single spaces first",
     ),
     (f"\n{_FORM} \n", "white space around the reply: strip it"),
+    (
+        _FORM.replace("lenses", "Node.js"),
+        'a question with a dot inside a word ("Node.js"): only a dot and a space end a sentence',
+    ),
     (_FORM.replace("sketches", "Node.js"), 'a dot inside a word ("Node.js"): only a dot and a space end a sentence'),
 )
 _REFUSED = (
@@ -41,6 +45,9 @@ _REFUSED = (
         "the unfilled form: square brackets may not be part of a description (a role prompt is put into brackets later)",
     ),
     (_FORM.replace("A: ", "A: [").replace("sketches.", "sketches.]"), "a reply inside brackets"),
+    (_FORM.replace("an optics", "an [optics]"), "square brackets in the question, left from the form"),
+    (_FORM.replace("an optician", "an [optician]"), "square brackets in the role, left from the form"),
+    (_FORM.removeprefix(f"A: {_Q} "), "a reply without a question: both halves are needed"),
     (_FORM.split(" To better")[0], "a reply without a role: both halves are needed"),
     (
         _FORM.replace("To better solve it, I will act as", "I'd pick"),
@@ -55,7 +62,7 @@ _REFUSED = (
 
 @check
 def parser(my_parse: Callable[[str], tuple[str, str] | None]) -> str:
-    """Compare with `roles.parse_annotation`: seven replies in form, seven out of form."""
+    """Compare with `roles.parse_annotation`: replies in form, and out of form."""
     found = [my_parse(text) for text, _ in _ACCEPTED]
     if found[0] is ... or (all(one is None for one in found) and not _does_something(my_parse)):
         raise NotImplementedError

@@ -93,6 +93,19 @@ RULES: dict[str, Callable[[str, str], Any]] = {  # of one pair
 }
 
 
+def opening(text: str) -> str:
+    """The first word of a text; the first two if the first is a small word."""
+    words = plain(text).split()
+    return " ".join(words[: 2 if words and (words[0] in SMALL_WORDS or len(words[0]) < 3) else 1])
+
+
+PHRASES: dict[str, tuple[Callable[[str], str], float]] = {  # the share of texts that may have one in common
+    "begin with": (opening, 0.5),
+    "begin with the word": (lambda text: "".join(plain(text).split()[:1]), 0.75),
+    "end with": (lambda text: " ".join(plain(text).split()[-3:]), 0.5),
+}
+
+
 def flaws(pairs: list[Pair]) -> list[str]:
     """What is wrong, a line for each kind; pairs are numbered from 1 on."""
     found = [
@@ -111,19 +124,15 @@ def flaws(pairs: list[Pair]) -> list[str]:
     if sum(a.endswith("?") and not q.endswith("?") for q, a in pairs) > len(pairs) / 2:
         found += ["your answers end with a question mark and your questions do not: are the two swapped?"]
     for what, texts in (("questions", questions), ("answers", answers)):
-        phrase, n = Counter(map(opening, texts)).most_common(1)[0]
-        if n > len(pairs) / 2:
-            found += [f"{n} of {len(pairs)} {what} begin with {phrase!r}: a model would learn this phrase. Vary it"]
+        for place, (phrase_of, share) in PHRASES.items():
+            phrase, n = Counter(map(phrase_of, texts)).most_common(1)[0]
+            if n > share * len(pairs):
+                found += [f"{n} of {len(pairs)} {what} {place} {phrase!r}: a model would learn this phrase. Vary it"]
+                break
     word, n = topic(questions)
     if n > len(pairs) / 2:
         found += [f"{n} of {len(pairs)} questions have the word {word!r}: one topic needs one role only. Vary it"]
     return found
-
-
-def opening(text: str) -> str:
-    """The first word of a text; the first two if the first is a small word."""
-    words = plain(text).split()
-    return " ".join(words[: 2 if words[0] in SMALL_WORDS or len(words[0]) < 3 else 1]) if words else ""
 
 
 def topic(questions: Iterable[str]) -> tuple[str, int]:
