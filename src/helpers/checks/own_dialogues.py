@@ -53,7 +53,7 @@ def read(mine: Any) -> list[Pair]:
         if not rows:
             return []
         found = _dialogues(lambda: [tables.Table("your list", "pair", rows)])
-    return [(d.turns[0].strip(), d.turns[1].strip()) for d in found]
+    return [(d.turns[0].strip(), d.turns[1].strip()) for d in found[:MOST]]
 
 
 def _row(item: Any) -> dict[str, Any] | Unusable:
@@ -152,4 +152,5 @@ def plain(text: str) -> str:
 
 
 def _numbered(where: list[int]) -> str:
-    return f"pair{'s' if len(where) > 1 else ''} {', '.join(map(str, where))}"
+    more = ", ..." if len(where) > 6 else ""
+    return f"pair{'s' if len(where) > 1 else ''} {', '.join(map(str, where[:6]))}{more}"
