@@ -50,7 +50,6 @@ def in_float32(function):
             lesson_01.bill,
             in_float32(lambda texts, price: sum(len(t) / 4 * price[0] + 45 * price[1] for t in texts) / 1e6),
         ),
-        (lesson_01.retry, lambda status, code: np.bool_(lesson_01.worth_asking_again(status, code))),
         (lesson_02.labels, lambda pieces, eos: np.array(masked(pieces, eos))),
         (lesson_02.accumulation, lambda *args: np.int64(steps(*args))),
         (lesson_02.ramp, in_float32(finetune.dropout_ramp)),
