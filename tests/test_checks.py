@@ -27,6 +27,11 @@ RIGHT = [(e.check, answer) for e in EXERCISES for answer in e.right]
 WRONG = [(e.check, *answer) for e in EXERCISES for answer in e.wrong]
 
 
+def test_every_exercise_has_ten_wrong_answers_and_four_right_ones():
+    few = [(e.check, len(e.wrong), len(e.right)) for e in EXERCISES if len(e.wrong) < 10 or len(e.right) < 4]
+    assert not few and all(words for *_, words in WRONG)
+
+
 @pytest.mark.parametrize("check, wrong, named", WRONG)
 def test_a_wrong_answer_gets_the_message_that_names_its_mistake(check, wrong, named):
     verdict = check(wrong)

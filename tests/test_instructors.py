@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,7 +32,7 @@ def test_each_plan_adds_up_to_the_minutes_it_names():
     assert len(lengths["Two days"]) == 2 and all(360 <= n <= 480 for n in lengths["Two days"])
     for days in plans().values():
         for day in days:
-            for (start, length, what), (following, *_) in zip(day, day[1:]):
+            for (start, length, what), (following, *_) in pairwise(day):
                 assert start + length == following, what
 
 

@@ -66,6 +66,13 @@ answers(
     (lambda pieces, eos: [[*ids, eos] for ids, _ in pieces], "`extend` by it"),
     (mask(ignored, lambda ids, eos: ids.append(eos) or ids), "changes the pieces"),
     (lambda pieces, eos: masked(pieces[:5], eos), "Right on short rows"),
+    also=[
+        lambda pieces, eos: tuple(masked(pieces, eos)),
+        lambda pieces, eos: np.array(masked(pieces, eos)),
+        lambda pieces, eos: (x for ids, on in pieces for x in ([*ids, eos] if on else [-100] * len(ids))),
+        lambda pieces, eos: [np.int64(x) for x in masked(pieces, eos)],
+        lambda pieces, eos: sum(([*ids, eos] if on else [-100] * len(ids) for ids, on in pieces), []),  # noqa: RUF017
+    ],
 )
 answers(
     lesson_02.ramp,
@@ -76,6 +83,18 @@ answers(
     (lambda n, p: [p] * n, "the same p"),
     (lambda n, p: [p * i / (n - 1) for i in range(n)], "divides by layers - 1 = 0"),
     (lambda n, p: [p * (i / max(n - 1, 1)) ** 2 for i in range(n)], "not straight"),
+    (lambda n, p: finetune.dropout_ramp(n + 1, p)[:-1], "layers - 1"),
+    (lambda n, p: finetune.dropout_ramp(n + 1, p), "values"),
+    (lambda n, p: finetune.dropout_ramp(n - 1, p) if n > 1 else [p], "values"),
+    (lambda n, p: [0.25 * i / (n - 1) if n > 1 else p for i in range(n)], "the last layer has p"),
+    (lambda n, p: finetune.dropout_ramp(n, p) if n > 1 else [0.0], "With one layer you return 0.0"),
+    (lambda n, p: [100 * x for x in finetune.dropout_ramp(n, p)], "not percent"),
+    also=[
+        lambda n, p: np.linspace(0, p, n) if n > 1 else np.array([p]),
+        lambda n, p: (p * i / (n - 1) if n > 1 else p for i in range(n)),
+        lambda n, p: [np.float32(x) for x in finetune.dropout_ramp(n, p)],
+        lambda n, p: tuple(p - p * i / max(n - 1, 1) for i in reversed(range(n))),
+    ],
 )
 
 
@@ -85,6 +104,12 @@ def steps(batch, per_device, devices):
     return batch // per_device // devices
 
 
+def exactly(times, rest):
+    if rest:
+        raise ValueError(rest)
+    return times
+
+
 answers(
     lesson_02.accumulation,
     steps,
@@ -92,4 +117,16 @@ answers(
     (lambda b, d, n: b * n // d, "divide by their number"),
     (lambda b, d, n: b / d / n, "a whole number"),
     (lambda b, d, n: b // d // n, "nobody would notice"),
+    (lambda b, d, n: -(-b // (d * n)), "nobody would notice"),
+    (lambda b, d, n: b // n, "divide by the devices only"),
+    (lambda b, d, n: b * d * n, "you multiply"),
+    (lambda b, d, n: d * n, "dialogues of one pass"),
+    (lambda b, d, n: round(b / (d * n)), "nobody would notice"),
+    (lambda b, d, n: max(1, b // (d * n)), "nobody would notice"),
+    also=[
+        lambda b, d, n: np.int64(steps(b, d, n)),
+        lambda b, d, n: next(k for k in range(1, b + 1) if k * d * n == b) if b % (d * n) == 0 else steps(b, d, n),
+        lambda b, d, n: exactly(*divmod(b, d * n)),
+        lambda b, d, n: len(range(0, b, d * n)) if b % (d * n) == 0 else steps(b, d, n),
+    ],
 )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
+import pandas as pd
 from exercises.common import table
 
 from helpers import roles
@@ -41,6 +45,12 @@ answers(
     (lambda d: cut(d, ("who", "that", "with", "of", "in", "specializing", "skilled")), "do not cut there"),
     (lambda d: cut(d.replace("window", "w in dow")), "Compare whole words"),
     (lambda d: cut(d) or "", "return None"),
+    also=[
+        roles.role_noun,
+        lambda d: np.str_(cut(d)) if cut(d) else None,
+        lambda d: next((n for n in [cut(d)] if n), None),
+        lambda d: cut(" ".join(d.split())),
+    ],
 )
 
 
@@ -51,6 +61,13 @@ def kappa(first, second, chance=lambda p, q: p * q + (1 - p) * (1 - q), divide=T
     if expected == 1:
         return observed, 0.0
     return observed, (observed - expected) / ((1 - expected) if divide else 1)
+
+
+def by_table(counts):
+    """Cohen's kappa from the table of both people's labels."""
+    counts = counts.reindex(index=[False, True], columns=[False, True], fill_value=0) / counts.to_numpy().sum()
+    observed, chance = np.trace(counts), (counts.sum(axis=1) * counts.sum(axis=0)).sum()
+    return observed, (observed - chance) / (1 - chance) if chance < 1 else 0.0
 
 
 answers(
@@ -69,6 +86,13 @@ answers(
     (lambda a, b: (1.0, 1.0) if a == b else kappa(a, b), "Both say True to everything"),
     (lambda a, b: (1.0, 1 / (1 - sum(a) / len(a))) if all(a) else kappa(a, b), "divide you by zero"),
     (lambda a, b: kappa(a, b)[0], "Return two numbers"),
+    also=[
+        lambda a, b: tuple(np.float32(x) for x in kappa(a, b)),
+        lambda a, b: np.array(kappa(a, b)),
+        lambda a, b: list(kappa(np.array(a), np.array(b))),
+        lambda a, b: (x for x in kappa(a, b)),
+        lambda a, b: by_table(pd.crosstab(pd.Series(a), pd.Series(b))),
+    ],
 )
 
 
@@ -96,6 +120,12 @@ answers(
         "look at the domain at all",
     ),
     (lambda d, t: fits(d, t, {k: v[:1] for k, v in BEGINNINGS.items()}), "Nearly"),
+    also=[
+        lambda d, t: np.bool_(fits(d, t)),
+        lambda d, t: any(fits(d, t, {d: (word,)}) for word in BEGINNINGS[d]),
+        lambda d, t: int(fits(d, t)),
+        lambda d, t: bool(re.match("|".join(BEGINNINGS[d]), roles.role_noun(t) or "")),
+    ],
 )
 
 
@@ -108,4 +138,9 @@ answers(
     (True, "list of 12 booleans, not bool"),
     ([True] * 12, "label all twelve True"),
     ([not x for x in LABELS], "the other way round"),
+    ([False] * 12, "label all twelve False"),
+    (LABELS * 2, "12 roles and you give 24 labels"),
+    ({"a": True}, "12 roles and you give 1 labels"),
+    ([None] * 12, "None is neither"),
+    also=[np.array(LABELS), tuple(LABELS), pd.Series(LABELS), [np.bool_(x) for x in LABELS]],
 )

@@ -45,6 +45,14 @@ answers(
     (lambda q, r, t: f"[{filled(q, r, t)}]", "an empty pair of brackets"),
     (lambda q, r, t: rendered(q, r, t) or None, "as text"),
     (lambda q, r, t: rendered(q, r, t).replace("As a result", "Thus"), "Wrong for design 2"),
+    also=[
+        lambda q, r, t: (
+            t and "[" + t.replace("{q}", q.strip().rstrip(".") + ".").replace("{r}", r.strip().rstrip(".")) + "]"
+        ),
+        lambda q, r, t: "".join(("[", filled(q, r, t), "]")) if t else "",
+        lambda q, r, t: "" if not t else "[%s]" % filled(q, r, t),  # noqa: UP031
+        lambda q, r, t: np.str_(rendered(q, r, t)),
+    ],
 )
 
 
@@ -74,6 +82,12 @@ answers(
     ("{q} For this reason: I'll be {r}.", "design 7 of Table 3"),
     ("{q} Well, as a result I will solve it like {r}.", "Table 3 design whole"),
     ("{q} and {r}.", "a description does not contain"),
+    also=[
+        "{q} A good answer here would be given by {r}, and I am that person.",
+        "{q} Now I answer as if I were {r}.",
+        "{q} So this is a case for {r}, whose words follow.",
+        "{q} Asked about this, I speak with the voice of {r}.",
+    ],
 )
 
 

@@ -225,6 +225,10 @@ def _name_ramp_mistake(given: list[float], layers: int, last: float) -> None:
         "All your layers have the same p: that is what the config's single value gives; the paper's rises.",
     )
     expect(close(given[0], 0.0), f"Your ramp starts at {given[0]:.4g}; the first layer has p = 0.")
+    expect(
+        not close(given, [100 * p for p in right]),
+        f"Your ramp ends at {given[-1]:.4g}: give shares from 0 to 1, not percent.",
+    )
     expect(close(given[-1], last), f"Your ramp ends at {given[-1]:.4g}; the last layer has p = {last}.")
     expect(
         close(given, right),
@@ -248,6 +252,12 @@ def accumulation(my_accumulation: Callable[[int, int, int], Any]) -> str:
             devices == 1 or given != batch * devices // per_device,
             f"{call} gives {given}: more devices need fewer steps, so divide by their number.",
         )
+        for value, mistake in (
+            (batch // devices, f"you divide by the devices only, and each of them takes {per_device} at a time"),
+            (batch * per_device * devices, "you multiply; a larger device batch needs fewer steps, so divide by it"),
+            (per_device * devices, f"these are the dialogues of one pass; how often do they fit into {batch}?"),
+        ):
+            expect(given == right or given != value, f"{call} gives {given}: {mistake}.")
         expect(given == right, f"{call} gives {given}; {right} x {per_device} x {devices} is {batch}.")
         expect(
             isinstance(given, Integral), f"{call} gives {given!r}: SFTConfig wants a whole number; use // and not /."
