@@ -267,7 +267,6 @@ def test_lesson_02_leaves_out_its_4_bit_part_where_bitsandbytes_is_missing(monke
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     exec(code[first], space)
     assert "pip install bitsandbytes" in capsys.readouterr().out
-    exec(code[first + 1], space)
     assert [line[0] for line in space["lines"]] == ["full fine-tuning"]
 
 
