@@ -66,6 +66,9 @@ answers(
     (lambda pieces, eos: [[*ids, eos] for ids, _ in pieces], "`extend` by it"),
     (mask(ignored, lambda ids, eos: ids.append(eos) or ids), "changes the pieces"),
     (lambda pieces, eos: masked(pieces[:5], eos), "Right on short rows"),
+    (lambda pieces, eos: masked(pieces, 2), "Use the argument `eos_id`"),
+    (lambda pieces, eos: masked([(p[0], k >= 2 and k % 2 == 0) for k, p in enumerate(pieces)], eos), "not its place"),
+    (mask(ignored, lambda ids, eos: [*[x or -100 for x in ids], eos]), "not its values"),
     also=[
         lambda pieces, eos: tuple(masked(pieces, eos)),
         lambda pieces, eos: np.array(masked(pieces, eos)),
@@ -89,6 +92,7 @@ answers(
     (lambda n, p: [0.25 * i / (n - 1) if n > 1 else p for i in range(n)], "the last layer has p"),
     (lambda n, p: finetune.dropout_ramp(n, p) if n > 1 else [0.0], "With one layer you return 0.0"),
     (lambda n, p: [100 * x for x in finetune.dropout_ramp(n, p)], "not percent"),
+    (lambda n, p: [round(x, 3) for x in finetune.dropout_ramp(n, p)], "are rounded"),
     also=[
         lambda n, p: np.linspace(0, p, n) if n > 1 else np.array([p]),
         lambda n, p: (p * i / (n - 1) if n > 1 else p for i in range(n)),
@@ -102,6 +106,12 @@ def steps(batch, per_device, devices):
     if batch % (per_device * devices):
         raise ValueError("no whole number of steps")
     return batch // per_device // devices
+
+
+def each_alone(batch, per_device, devices):
+    if batch % per_device or batch % devices:
+        raise ValueError("no whole number of steps")
+    return batch // (per_device * devices)
 
 
 def exactly(times, rest):
@@ -122,6 +132,7 @@ answers(
     (lambda b, d, n: b * d * n, "you multiply"),
     (lambda b, d, n: d * n, "dialogues of one pass"),
     (lambda b, d, n: round(b / (d * n)), "nobody would notice"),
+    (each_alone, "of the product, not of each alone"),
     (lambda b, d, n: max(1, b // (d * n)), "nobody would notice"),
     also=[
         lambda b, d, n: np.int64(steps(b, d, n)),

@@ -18,6 +18,7 @@ IGNORED = finetune.IGNORED
 SINGLE = [([11, 12, 13], False), ([21, 22], False), ([31, 32, 33, 34], True)]
 MULTI = [*SINGLE, ([41, 42, 43], False), ([51, 52], True)]
 QUOTED = [([11, EOS, 13], False), ([21, 22], False), ([31, EOS, 33], True)]  # texts that hold the end token's id
+FLAGGED = [([5, 0], True), ([7], False), ([8, 0], False), ([9], True), ([4], True), ([3], False)]  # in no usual order
 
 
 def expected_labels(pieces: list[tuple[list[int], bool]], eos_id: int) -> list[int]:
@@ -42,7 +43,16 @@ def labels(my_labels: Callable[[list[tuple[list[int], bool]], int], Any]) -> str
         "A text may hold the same id as `eos_id`, and your function treats it differently there. Whether a token is "
         "trained on depends on its piece and never on its value: do not compare ids with `eos_id`.",
     )
+    expect(
+        list(my_labels(copy.deepcopy(SINGLE), 77)) == expected_labels(SINGLE, 77),
+        "With `eos_id=77` your end token is not 77. Use the argument `eos_id`: another model has another end token.",
+    )
     _same_as_helpers(my_labels)
+    expect(
+        list(my_labels(copy.deepcopy(FLAGGED), EOS)) == expected_labels(FLAGGED, EOS),
+        "Right on question and answer in turn, but not if the pieces come in another order or hold the id 0. The second "
+        "half of the pair alone says whether a piece is trained on, not its place and not its values.",
+    )
     return "exactly the tokens of every answer and its end token are trained on, as in finetune.encode_dialogue."
 
 
@@ -229,6 +239,10 @@ def _name_ramp_mistake(given: list[float], layers: int, last: float) -> None:
         not close(given, [100 * p for p in right]),
         f"Your ramp ends at {given[-1]:.4g}: give shares from 0 to 1, not percent.",
     )
+    expect(
+        close(given, right) or not any(close(given, [round(p, digits) for p in right]) for digits in range(1, 6)),
+        "Your values are rounded, so the steps are not equal: return them as they are, and round only to print.",
+    )
     expect(close(given[-1], last), f"Your ramp ends at {given[-1]:.4g}; the last layer has p = {last}.")
     expect(
         close(given, right),
@@ -239,7 +253,7 @@ def _name_ramp_mistake(given: list[float], layers: int, last: float) -> None:
 @check
 def accumulation(my_accumulation: Callable[[int, int, int], Any]) -> str:
     """`my_accumulation(batch_size, device_batch_size, devices)`, and ValueError if nothing fits."""
-    cases = ((64, 4, 1, 16), (64, 4, 4, 4), (2, 1, 1, 2), (64, 1, 8, 8), (64, 8, 8, 1))
+    cases = ((64, 4, 1, 16), (64, 4, 4, 4), (2, 1, 1, 2), (64, 1, 8, 8), (64, 8, 8, 1), (60, 5, 3, 4))
     for batch, per_device, devices, right in cases:
         given = solved(my_accumulation(batch, per_device, devices))
         call = f"my_accumulation({batch}, {per_device}, {devices})"
@@ -262,7 +276,7 @@ def accumulation(my_accumulation: Callable[[int, int, int], Any]) -> str:
         expect(
             isinstance(given, Integral), f"{call} gives {given!r}: SFTConfig wants a whole number; use // and not /."
         )
-    for batch, per_device, devices in ((64, 4, 3), (2, 4, 1), (10, 4, 1)):
+    for batch, per_device, devices in ((64, 4, 3), (2, 4, 1), (10, 4, 1), (8, 4, 4), (12, 4, 2)):
         call = f"my_accumulation({batch}, {per_device}, {devices})"
         try:
             given = my_accumulation(batch, per_device, devices)
@@ -272,6 +286,6 @@ def accumulation(my_accumulation: Callable[[int, int, int], Any]) -> str:
         expect(
             False,
             f"{call} gives {given}, which makes a batch of {seen} and not {batch}, and nobody would notice. Raise "
-            "ValueError if the three numbers do not fit together.",
+            "ValueError if `batch_size` is not a multiple of `device_batch_size * devices`: of the product, not of each alone.",
         )
     return "the effective batch is the same on every machine, and an impossible one is refused."
