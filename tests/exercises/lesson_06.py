@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from exercises.common import table
 
 from helpers import judge
@@ -22,6 +23,11 @@ def chosen(record):
 
 def letter(record):
     return judge.parse(record["reply"])
+
+
+def of_sentence(record):
+    (first, second), words = record["shown"], record["reply"]
+    return {"Answer A": first, "Answer B": second, "Neither": "tie"}.get(words.split(" is ")[0], "unparsed")
 
 
 def result(records, read=chosen):
@@ -61,6 +67,8 @@ answers(
     (lambda r: "tie" if (found := result(r)) == "base" else found, "Right for LIMA and LIMA-Role only"),
     (lambda r: "draw", 'the result is "lima"'),
     (lambda r: r["shown"], "your code stopped with TypeError"),
+    (lambda r: "unparsed" if "tie" in map(chosen, r) else result(r), "an arm must be chosen twice"),
+    (lambda r: result(r, of_sentence), "read every verdict with `judge.parse`"),
     also=[
         lambda r: np.str_(result(r)),
         lambda r: result(sorted(r, key=lambda record: record["shown"])),
@@ -92,6 +100,29 @@ def right(records, **wrong):
     return of_places(records), alike(records, **wrong)
 
 
+def count(records, verdict):
+    return [letter(r) for r in records].count(verdict)
+
+
+def without_pairs(records, verdict):
+    out = {r["id"] for r in records if letter(r) == verdict}
+    return [r for r in records if r["id"] not in out]
+
+
+def of_lima_and_role(record):
+    first = "lima" if record["shown"][0] == "lima" else "role"
+    second = "role" if first == "lima" else "lima"
+    return {"A": first, "B": second, "neither": "tie", None: "unparsed"}[letter(record)]
+
+
+def by_frame(records):
+    table = pd.DataFrame([{"id": r["id"], "letter": letter(r) or "?", "arm": chosen(r)} for r in records])
+    arms = table[table.arm != "unparsed"].groupby("id").arm.agg(read="size", different="nunique")
+    return (table.letter.loc[table.letter.isin(["A", "B"])] == "A").mean(), (
+        arms[arms["read"] == 2].different == 1
+    ).mean()
+
+
 def by_neighbours(records):
     renamed = [{**r, "id": n // 2} for n, r in enumerate(records)]
     return of_places(records), alike(renamed)
@@ -117,6 +148,15 @@ answers(
     (lambda r: (alike(r), alike(r)), "not about pairs"),
     (lambda r: (9, alike(r)), "That is a count"),
     (lambda r: (of_places(r), 1 - alike(r)), "pairs that *differ*"),
+    (lambda r: (count(r, "A") / count(r, "B"), alike(r)), "ratio of first to second"),
+    (lambda r: (count(r, "A") / len({x["id"] for x in r}), alike(r)), "divide by the number of pairs"),
+    (lambda r: (2 * of_places(r) - 1, alike(r)), "first minus the second"),
+    (lambda r: (of_places(without_pairs(r, None)), alike(r)), "You leave out whole pairs"),
+    (lambda r: (of_places(without_pairs(r, "neither")), alike(r)), "You leave out whole pairs"),
+    (lambda r: (of_places(r), alike(r) / 2), "divide by a number of records"),
+    (lambda r: (of_places(r), 2 / 12), "count pairs and divide by choices"),
+    (lambda r: (of_places(r), round(alike(r), 2)), "rounded"),
+    (lambda r: right(r, read=of_lima_and_role), "Right for LIMA and LIMA-Role only"),
     (
         lambda r: right(r, read=letter, counts=lambda said: len(said) == 2 and None not in said, but="neither"),
         "Right by luck",
@@ -125,6 +165,9 @@ answers(
     (lambda r: right(r, counts=lambda said: "unparsed" not in said), "only one order is judged yet"),
     also=[
         lambda r: list(right(r)),
+        lambda r: iter(right(r)),
+        lambda r: (share for share in right(r)),
+        by_frame,
         lambda r: np.array(right(r)),
         lambda r: np.array(right(r), dtype="float32"),
         lambda r: tuple(map(np.float64, right(list(reversed(r))))),
@@ -160,6 +203,17 @@ answers(
     (lambda t: won(t)[won(t).result == "b"].eval("words_b > words_a").mean(), "one arm only"),
     (lambda t: (t[t.result.isin(["a", "b"])].result == "b").mean(), "share of b's wins"),
     (lambda t: by_length(won(t)) * len(won(t)), "That is a count"),
+    (by_length, "lines without a winner"),
+    (lambda t: by_length(t[t.words_a != t.words_b]), "lines without a winner"),
+    (lambda t: (3 + 0.5) / 5, "Do not count a half"),
+    (lambda t: (w := t[t.result.isin(["a", "b"])]).words_a.sum() / (w.words_a + w.words_b).sum(), "You add words"),
+    (lambda t: np.corrcoef(won(t).words_b > won(t).words_a, won(t).result == "b")[0, 1], "That is a correlation"),
+    (lambda t: (won(t).words_b > won(t).words_a).mean(), "not at who won"),
+    (
+        lambda t: by_length(t[~t.result.isin(["tie", "unparsed"]) & (t.words_a != t.words_b)]),
+        'keep the lines with "a" or "b"',
+    ),
+    (lambda t: str(longer_wins(t)), "Return one number"),
     (lambda t: 0.9, "it won 3"),
     (lambda t: 0.75, "changed round"),
     also=[

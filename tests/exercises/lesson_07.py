@@ -35,6 +35,7 @@ answers(
     (lambda q, r, t: f"[[{filled(q, r, t)}]]", "One opening and one closing"),
     (lambda q, r, t: f"[{filled(q, r, t)[:-1]}].", "closing bracket comes last"),
     (lambda q, r, t: rendered(q, r, t).lower(), "the role prompt is"),
+    (lambda q, r, t: rendered(r, q, t), "in each other's place"),
     (lambda q, r, t: f"[{t.format(q=q.strip(), r=r.strip().rstrip('.'))}]", "without its full stop"),
     (lambda q, r, t: f"[{t.format(q=q.strip().rstrip('.') + '.', r=r.strip())}]", "Two full stops"),
     (lambda q, r, t: f"[{t.format(q=q.rstrip('.') + '.', r=r.rstrip('.'))}]", "blanks around"),
@@ -69,6 +70,10 @@ answers(
     ("Well. {q} I speak as {r}.", "Begin with {q}"),
     ("{q}\nI speak as {r}.", "One line"),
     ("{q} {r}.", "no word between"),
+    ("{q} — {r}.".replace("\\N{EM DASH}", "—"), "no word between"),
+    ("{q} I think like a {r}.", "The article stands there twice"),
+    ("{q} I speak as  {r}.", "Two blanks"),
+    ("{q} I speak as {r}..", "one full stop"),
     ("{q}. I speak as {r}.", "its own full stop"),
     ("{q} I speak as{r}.", "Blanks are missing"),
     ("{q} I speak as {r}", "End with a full stop"),
@@ -95,6 +100,11 @@ def variances(shares, n):
     return [p * (1 - p) / n[name] for name, p in shares.items()]
 
 
+def smoothed(s, n):
+    p = {k: (s[k] * n[k] + 1) / (n[k] + 2) for k in s}
+    return math.sqrt(sum(variances(p, n))) / len(s)
+
+
 answers(
     lesson_07.average_error,
     designs.average_error,
@@ -116,7 +126,23 @@ answers(
     (lambda s, n: math.sqrt(sum(p * (1 - p) / n[k] ** 2 for k, p in s.items())) / len(s), "the square of n"),
     (lambda s, n: 1.96 * designs.average_error(s, n), "95 % interval"),
     (lambda s, n: round(designs.average_error(s, n), 3), "do not round"),
-    (lambda s, n: 0.5, "you say 0.5"),
+    (lambda s, n: round(designs.average_error(s, n), 2), "do not round"),
+    (lambda s, n: np.std(list(s.values())), "not a sample"),
+    (lambda s, n: math.sqrt((p := np.mean(list(s.values()))) * (1 - p) / min(n.values())), "formula of one benchmark"),
+    (lambda s, n: math.sqrt(sum(p * (1 - p) for p in s.values()) / sum(n.values())), "all benchmarks together"),
+    (lambda s, n: smoothed(s, n), "one right and one wrong answer"),
+    (lambda s, n: math.sqrt(sum((1 - p) / n[k] for k, p in s.items())) / len(s), "not 1-p"),
+    (lambda s, n: math.sqrt(sum(p * p / n[k] for k, p in s.items())) / len(s), "not p²"),
+    (lambda s, n: math.sqrt(sum(p * (1 - p) / math.sqrt(n[k]) for k, p in s.items())) / len(s), "by the root of n"),
+    (lambda s, n: math.sqrt(sum(variances(s, n))) / (len(s) - 1), "minus one"),
+    (lambda s, n: math.sqrt(min(variances(s, n))), "most precise benchmark alone"),
+    (lambda s, n: np.mean(list(s.values())), "the average itself"),
+    (lambda s, n: 2 * designs.average_error(s, n), "the factor 2 out"),
+    (lambda s, n: math.sqrt(2) * designs.average_error(s, n), "error of a *difference*"),
+    (lambda s, n: -designs.average_error(s, n), "not negative"),
+    (lambda s, n: math.nan, "nan is not one"),
+    (lambda s, n: str(designs.average_error(s, n)), "one number"),
+    (lambda s, n: 0.6, "which step differs"),
     (lambda s, n: [0.1], "one number"),
     also=[
         lambda s, n: np.float32(designs.average_error(s, n)),

@@ -77,6 +77,11 @@ def result(student: Callable[[list[dict[str, Any]]], str]) -> str:
         says("A", "B", ("base", "lima")) == "base",
         'Right for LIMA and LIMA-Role only: take the names from "shown" instead of writing them into the code.',
     )
+    short = [record | {"reply": letter} for record, letter in zip(_pair("A", "B"), "AB")]
+    expect(
+        student(short) == "lima",
+        'A judge may answer "A" without a sentence around it: read every verdict with `judge.parse`.',
+    )
     return "an arm wins only if it is chosen in both places; what cannot be read stays apart"
 
 
@@ -121,6 +126,22 @@ def position_bias(student: Callable[[list[dict[str, Any]]], tuple[float, float]]
         "The first share is about single choices, not about pairs: count every letter.",
     )
     expect(not close(first, 9), "That is a count: divide it by the number of choices.")
+    expect(
+        not close(first, 9 / 3),
+        "That is the ratio of first to second. A share divides by *all* choices, first and second.",
+    )
+    expect(
+        not close(first, 9 / 8) and not close(first, 9 / 7),
+        "You divide by the number of pairs. A pair has two verdicts: divide by the number of choices.",
+    )
+    expect(
+        not close(first, 6 / 12), "That is the first minus the second. The share is the first alone, of all choices."
+    )
+    expect(
+        not any(close(first, share) for share in (9 / 11, 8 / 11, 8 / 10)),
+        "You leave out whole pairs. Leave out only the verdicts that choose no place; the other verdict of the pair "
+        "is a choice.",
+    )
     expect(close(first, 0.75), f"9 of the 12 choices are for the answer shown first (0.75); you say {first:.3f}.")
     expect(
         not close(alike, 4 / 7) and not close(alike, 4 / 8) and not close(alike, 3 / 5),
@@ -136,24 +157,38 @@ def position_bias(student: Callable[[list[dict[str, Any]]], tuple[float, float]]
         'Twice "neither" is the same verdict twice, too: it belongs to the pairs that are judged alike.',
     )
     expect(not close(alike, 3), "That is a count: divide it by the number of pairs with two verdicts.")
+    expect(
+        not any(close(alike, 3 / n) for n in (14, 15, 16)),
+        "You divide by a number of records. The second share is about pairs: divide by the pairs with two verdicts.",
+    )
+    expect(not close(alike, 2 / 12), "You count pairs and divide by choices. Divide by the pairs with two verdicts.")
+    expect(
+        close(alike, 3 / 7) or not any(close(alike, round(3 / 7, n)) for n in range(1, 6)),
+        "Right, but rounded: return the share as it is.",
+    )
     expect(not close(alike, 300 / 7), "Return shares (0.43), not percent.")
     expect(close(alike, 3 / 7), f"3 of the 7 pairs with two verdicts are judged alike (0.429); you say {alike:.3f}.")
 
     twice = [r for n, case in enumerate([("A", "B"), ("B", "A"), ("A", "A")]) for r in _pair(*case, id=f"p{n}")]
     expect(
-        close(student(twice), (4 / 6, 2 / 3)),
+        close(numbers(student(twice), 2), (4 / 6, 2 / 3)),
         'Right by luck: in other pairs your numbers differ. "A" then "B" is the same arm, so alike; twice "A" is not. '
         "Did you compare letters?",
     )
     shuffled = [records[i] for i in np.random.default_rng(1).permutation(len(records))]
     expect(
-        close(student(shuffled), (0.75, 3 / 7)),
+        close(numbers(student(shuffled), 2), (0.75, 3 / 7)),
         "With the same records in another sequence your numbers change: bring the two records of a pair together by id.",
     )
     lonely = [*records, _record(("lima", "role"), "B", "alone")]
     expect(
-        close(student(lonely), (9 / 13, 3 / 7)),
+        close(numbers(student(lonely), 2), (9 / 13, 3 / 7)),
         "A pair of which only one order is judged yet counts among the choices, but cannot be alike or different.",
+    )
+    others = [r | {"shown": [{"lima": "base", "role": "chat"}[name] for name in r["shown"]]} for r in records]
+    expect(
+        close(numbers(student(others), 2), (0.75, 3 / 7)),
+        'Right for LIMA and LIMA-Role only: take the names from "shown" instead of writing them into the code.',
     )
     return "the first share is about places, the second about pairs: a judge may look fair in one and fail in the other"
 
@@ -174,8 +209,27 @@ def longer_wins(student: Callable[[pd.DataFrame], float]) -> str:
     table = pd.DataFrame(rows, columns=["words_a", "words_b", "result"])
     value = solved(student(table.copy()))
     found = numbers(value)
-    expect(found and np.isfinite(found).all(), f"Return one number, not {value!r:.60}.")
+    expect(
+        found and np.isfinite(found).all() and not isinstance(value, (str, bool, np.bool_)),
+        f"Return one number, not {value!r:.60}.",
+    )
     (share,) = found
+    expect(
+        not any(close(share, wrong) for wrong in (5 / 8, 4 / 7, 5 / 6)),
+        "You compare lengths in lines without a winner, too. First leave out every line whose result is not a or b.",
+    )
+    expect(
+        not close(share, 3.5 / 5) and not close(share, 4.5 / 7),
+        "Do not count a half for an undecided question: leave it out.",
+    )
+    expect(
+        not any(close(share, wrong) for wrong in (62 / 135, 73 / 135, 55 / 121, 66 / 121, 93 / 205, 112 / 205)),
+        "You add words. Count questions: each has the same weight, however long its answers are.",
+    )
+    expect(
+        not close(share, 1 / 3**0.5),
+        "That is a correlation. The share counts: how many of the questions did the longer answer win?",
+    )
     expect(
         not any(close(share, 3 / n) for n in (6, 7, 8)),
         "Leave out what no arm has won: a tie and an unread verdict say nothing for or against length. "
@@ -199,5 +253,15 @@ def longer_wins(student: Callable[[pd.DataFrame], float]) -> str:
     swapped = table.rename(columns={"words_a": "words_b", "words_b": "words_a"})
     expect(
         close(float(student(swapped)), 0.25), "With the two columns of words changed round it should be 1 of 4 (0.25)."
+    )
+    turned = table.assign(result=table.result.replace({"a": "b", "b": "a"}))
+    expect(
+        close(float(student(turned)), 0.25),
+        "With the winners changed round it should be 1 of 4 (0.25): you look at the lengths, but not at who won.",
+    )
+    unnamed = table.assign(result=table.result.replace({"tie": "role shown", "unparsed": None}))
+    expect(
+        close(float(student(unnamed)), 0.75),
+        'Anything but "a" and "b" means that no arm won, not only "tie" and "unparsed": keep the lines with "a" or "b".',
     )
     return "now compare it with one half: what a judge without any taste for length would give"

@@ -35,6 +35,10 @@ def render(student: Callable[[str, str, str], str]) -> str:
         f"One opening and one closing bracket, around everything; yours is {text!r}.",
     )
     expect(text.endswith("]"), f"The closing bracket comes last, after the full stop; yours is {text!r}.")
+    expect(
+        text != f"[{_R}. Now hear {_Q.rstrip('.')}.]",
+        "The facts stand in each other's place: {q} is the question description, {r} the role description.",
+    )
     expect(text == wanted, f"For these facts and {plain!r} the role prompt is {wanted!r}; yours is {text!r}.")
 
     for q, r, when in (
@@ -93,7 +97,7 @@ def ninth(design: str) -> str:
     expect("\n" not in design, "One line, please: a line break may end an answer.")
     between, after = design.removeprefix("{q}").split("{r}")
     expect(
-        between.strip(" .,;:"),
+        any(map(str.isalpha, between)),
         "There is no word between {q} and {r}: `parse` cannot see where one ends and the other begins.",
     )
     expect(not between.startswith("."), "{q} brings its own full stop: yours would be the second.")
@@ -101,7 +105,13 @@ def ninth(design: str) -> str:
         between.startswith(" ") and between.endswith(" "),
         f"Blanks are missing around {between.strip()!r}: the words would run together.",
     )
+    expect(
+        not re.search(r"\ban?\s*$", between, re.IGNORECASE),
+        'The article stands there twice: {r} brings its own ("a notary"), so end the words before it without "a".',
+    )
+    expect("  " not in design, "Two blanks in a row: one is enough.")
     expect(design.endswith("."), "End with a full stop, as all of Table 3 does; {r} brings none.")
+    expect(not design.endswith((" .", "..")), "End with one full stop, and no blank before it.")
     letter = _OPTION.search(f"{between} {after}")
     expect(
         not letter,
@@ -143,12 +153,15 @@ def average_error(student: Callable[[Mapping[str, float], Mapping[str, int]], fl
     shares, n = {"a": 0.5, "b": 0.2, "c": 0.9}, {"c": 900, "a": 100, "b": 400}
     variances = [0.25 / 100, 0.16 / 400, 0.09 / 900]  # 0.0025, 0.0004, 0.0001: sum 0.003
     value = solved(student(dict(shares), dict(n)))
-    expect(numbers(value), f"Return one number; this is a {type(value).__name__}.")
+    expect(numbers(value) and not isinstance(value, str), f"Return one number; this is a {type(value).__name__}.")
     value = float(value)
+    expect(math.isfinite(value), f"Return one number; {value} is not one.")
     wanted = math.sqrt(sum(variances)) / 3
     pooled = sum(shares[k] * n[k] for k in n) / sum(n.values())
     by_order = math.sqrt(sum(p * (1 - p) / m for p, m in zip(shares.values(), n.values()))) / 3
     mean = sum(shares.values()) / 3
+    apart = math.sqrt(sum((p - mean) ** 2 for p in shares.values()))
+    add_two = {k: (p * n[k] + 1) / (n[k] + 2) for k, p in shares.items()}  # as the lesson does for our own intervals
     for wrong, message in {
         100 * wanted: "Right, but in points: return a share (0.018, not 1.8).",
         by_order: "You go through both dictionaries in their order: look n up by the benchmark's name.",
@@ -170,9 +183,49 @@ def average_error(student: Callable[[Mapping[str, float], Mapping[str, int]], fl
         math.sqrt(
             mean * (1 - mean) / sum(n.values())
         ): "You put the average accuracy into the formula of one benchmark. Take each benchmark's own p(1-p)/n.",
-        math.sqrt(
-            sum((p - mean) ** 2 for p in shares.values()) / 2 / 3
-        ): "That is how far the *benchmarks* lie apart. The benchmarks are not a sample; the questions are.",
+        **dict.fromkeys(
+            [apart / math.sqrt(k) for k in (2, 3, 2 * 3, 3 * 3)],
+            "That is how far the *benchmarks* lie apart. The benchmarks are not a sample; the questions are.",
+        ),
+        **dict.fromkeys(
+            [math.sqrt(mean * (1 - mean) / k) for k in (sum(n.values()) / 3, min(n.values()))],
+            "You put the average accuracy into the formula of one benchmark. Take each benchmark's own p(1-p)/n.",
+        ),
+        **dict.fromkeys(
+            [math.sqrt(sum(p * (1 - p) for p in shares.values()) / sum(n.values()) / k) for k in (1, 3, 9)],
+            "You divide by the questions of all benchmarks together. Divide each p(1-p) by its own n, then add.",
+        ),
+        **dict.fromkeys(
+            [
+                math.sqrt(sum(p * (1 - p) / m for p, m in (((q, n[k] + extra) for k, q in add_two.items())))) / 3
+                for extra in (0, 2)
+            ],
+            "You add one right and one wrong answer, as the lesson does for *our* few questions. Here take p as it is.",
+        ),
+        math.sqrt(sum((1 - p) / n[k] for k, p in shares.items())) / 3: "The variance of right or wrong is p(1-p), not "
+        "1-p.",
+        math.sqrt(sum(p * p / n[k] for k, p in shares.items()))
+        / 3: "The variance of right or wrong is p(1-p), not p².",
+        math.sqrt(sum(math.sqrt(p * (1 - p)) / n[k] for k, p in shares.items()))
+        / 3: "You take the root of p(1-p), and "
+        "once more of the sum. Add the variances p(1-p)/n; take one root, at the end.",
+        math.sqrt(sum(p * (1 - p) / math.sqrt(n[k]) for k, p in shares.items()))
+        / 3: "You divide by the root of n. The variance is p(1-p)/n; take the root at the end.",
+        sum(map(math.sqrt, variances))
+        / 9: "You add standard errors and divide by the number twice. Add the *variances*, "
+        "take the root, then divide once.",
+        sum(map(math.sqrt, variances))
+        / math.sqrt(3): "You add standard errors. Add the *variances*, take the root, then divide by the number.",
+        math.sqrt(sum(variances))
+        / 2: "You divide by the number of benchmarks minus one; an average divides by their number.",
+        math.sqrt(min(variances)): "That is the error of the most precise benchmark alone.",
+        mean: "That is the average itself. Its standard error is asked for.",
+        100
+        * sum(map(math.sqrt, variances))
+        / 3: "You average the standard errors (and in points). Add the *variances*, and return a share.",
+        2 * wanted: "That is half of the 95 % interval: leave the factor 2 out.",
+        3.92 * wanted: "That is the width of the 95 % interval: leave the factor 2 × 1.96 out.",
+        math.sqrt(2) * wanted: "That is the error of a *difference* of two averages: leave the factor √2 out.",
         math.sqrt(sum(shares[k] / n[k] for k in n)) / 3: "The variance of right or wrong is p(1-p), not p.",
         math.sqrt(sum(1 / m for m in n.values())) / 3: "p(1-p) is missing: the variance of one answer.",
         math.sqrt(sum(0.25 / m for m in n.values())) / 3: "You use p = 0.5 everywhere. Take each benchmark's own p.",
@@ -195,6 +248,10 @@ def average_error(student: Callable[[Mapping[str, float], Mapping[str, int]], fl
     }.items():
         expect(not close(value, wrong), message)
     expect(
+        close(value, wanted) or not any(close(value, round(wanted, places)) for places in range(1, 6)),
+        "Right, but rounded: do not round.",
+    )
+    expect(
         close(value, wanted),
         "For p = 0.5, 0.2, 0.9 and n = 100, 400, 900 the variances p(1-p)/n are 0.0025, 0.0004 and 0.0001. Their sum is "
         f"0.003, and its root divided by 3 is {wanted:.5f}; you say {value:.5f}. {_difference(value / wanted)}",
@@ -209,8 +266,6 @@ def average_error(student: Callable[[Mapping[str, float], Mapping[str, int]], fl
 
 def _difference(ratio: float) -> str:
     """What the ratio of an answer to the right one hints at."""
-    if abs(ratio - 1) < 0.05:
-        return "You are close: do not round."
     if ratio < 0:
         return "A standard error is not negative."
     return f"Yours is {ratio:.3g} times as large: which step differs?"
