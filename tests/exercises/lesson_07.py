@@ -70,7 +70,7 @@ answers(
     ("Well. {q} I speak as {r}.", "Begin with {q}"),
     ("{q}\nI speak as {r}.", "One line"),
     ("{q} {r}.", "no word between"),
-    ("{q} — {r}.".replace("\\N{EM DASH}", "—"), "no word between"),
+    ("{q} \N{EM DASH} {r}.", "no word between"),
     ("{q} I think like a {r}.", "The article stands there twice"),
     ("{q} I speak as  {r}.", "Two blanks"),
     ("{q} I speak as {r}..", "one full stop"),
