@@ -43,7 +43,7 @@ TARGETS = {  # name -> (one line of help, commands of the environment's Python)
             "tests/test_benchmarks.py tests/test_checks.py tests/test_data.py tests/test_ask.py tests/test_tasks.py",
             "-m helpers run --lessons 00 --out runs/short",
             "-m papermill notebooks/02_finetune_with_trl.ipynb runs/short/02.ipynb --cwd notebooks "
-            "-p RUN ../runs/short-02 -y '{OVERRIDES: {max_steps: 2, max_tokens: 256}}'",
+            "-p RUN ../runs/short-02 -y '{OVERRIDES: {max_steps: 2, max_tokens: 384}}'",
         ],
     ),
     "lab": (
