@@ -11,23 +11,20 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import shlex
 import subprocess
 import sys
-import urllib.request
 import venv
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / "src"))
+from helpers.machine import pytorch  # noqa: E402  needs nothing installed
+
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-READY = VENV / ".ready"  # newer than what was installed from
-CPU_INDEX = "https://download.pytorch.org/whl/cpu"  # builds without CUDA; on Windows and macOS every build is one
-SIZES = {
-    "cpu": "0.2 GB to download for PyTorch, 0.8 GB on the disk",
-    "gpu": "2.7 GB for PyTorch and CUDA, 4.8 GB on the disk",
-}
+READY = VENV / ".ready"  # newer than what was installed from; holds "gpu" if PyTorch for NVIDIA cards was asked for
 
 TARGETS = {  # name -> (one line of help, commands of the environment's Python)
     "course": ("run all ten lessons (profile cpu) and write runs/cpu/index.html", ["-m helpers run --profile cpu"]),
@@ -46,7 +43,7 @@ TARGETS = {  # name -> (one line of help, commands of the environment's Python)
             "tests/test_benchmarks.py tests/test_checks.py tests/test_data.py tests/test_ask.py tests/test_tasks.py",
             "-m helpers run --lessons 00 --out runs/short",
             "-m papermill notebooks/02_finetune_with_trl.ipynb runs/short/02.ipynb --cwd notebooks "
-            "-p RUN ../runs/short-02 -y '{OVERRIDES: {max_steps: 2}}'",
+            "-p RUN ../runs/short-02 -y '{OVERRIDES: {max_steps: 2, max_tokens: 384}}'",
         ],
     ),
     "lab": (
@@ -74,7 +71,7 @@ def main() -> int:
     if options.target == "help":
         print("\n".join(f"  {name:8} {says}" for name, (says, _) in TARGETS.items()))
         return 0
-    if code := setup(options.gpu):
+    if code := setup(options.gpu, [word for word in more if word == "--line"]):
         return code
     for command in TARGETS[options.target][1]:
         words = shlex.split(command)
@@ -84,37 +81,30 @@ def main() -> int:
     return 0
 
 
-def setup(gpu: bool = False) -> int:
-    """Install the locked versions into .venv, unless that was done since the lock or the package's description changed."""
+def setup(gpu: bool = False, line: Sequence[str] = ()) -> int:
+    """Install the locked versions into .venv, unless that was done since the lock or the package's description changed.
+
+    `gpu`: PyTorch for NVIDIA cards. An environment with the other build is made anew then; without `gpu`, it keeps its build.
+    `line`: ["--line"] if a machine that cannot run the course has to say so in one line, too.
+    """
     made_from = [ROOT / "requirements.lock", ROOT / "pyproject.toml"]
-    if READY.is_file() and READY.stat().st_mtime >= max(path.stat().st_mtime for path in made_from):
+    has_gpu = READY.is_file() and READY.read_text(encoding="utf-8") == "gpu"
+    fresh = READY.is_file() and READY.stat().st_mtime >= max(path.stat().st_mtime for path in made_from)
+    if fresh and (has_gpu or not gpu):
         return 0
     doctor = ROOT / "src" / "helpers" / "machine" / "doctor.py"
-    if code := subprocess.call([sys.executable, str(doctor)], cwd=ROOT):
+    if code := subprocess.call([sys.executable, str(doctor), *line], cwd=ROOT):
         return code
-    where, size = torch_from(gpu)
+    where, size = pytorch.source(gpu or has_gpu)
     print(f"setting up {VENV.name} (once, a few minutes; {size}) ...", flush=True)
-    if not _new_enough(PYTHON):
+    if (gpu and not has_gpu) or not _new_enough(PYTHON):
         venv.create(VENV, clear=True, with_pip=True)
     pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     for what in (["-r", "requirements.lock", *where], ["--no-deps", "--no-build-isolation", "-e", "."]):
         if code := subprocess.call([*pip, *what], cwd=ROOT):
             return code
-    READY.touch()
+    READY.write_text("gpu" if gpu or has_gpu else "", encoding="utf-8")
     return 0
-
-
-def torch_from(gpu: bool) -> tuple[list[str], str]:
-    """(more arguments of pip, what PyTorch will cost): on Linux the build for processors, unless `gpu` or it cannot be had."""
-    if platform.system() != "Linux":
-        return [], SIZES["cpu"]
-    if gpu or os.environ.get("PIP_NO_INDEX"):
-        return [], SIZES["gpu"] if gpu else "from your own folder of packages"
-    try:
-        with urllib.request.urlopen(f"{CPU_INDEX}/torch/", timeout=3):
-            return ["--extra-index-url", CPU_INDEX], SIZES["cpu"]
-    except (OSError, ValueError):
-        return [], f"PyTorch's index for processors cannot be reached, so up to {SIZES['gpu']}"
 
 
 def _new_enough(python: Path) -> bool:

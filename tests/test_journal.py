@@ -166,7 +166,7 @@ def kill(process):
     rest = process.stdout.read()
     process.stdout.close()
     process.stdin.close()
-    assert process.wait() == -signal.SIGKILL
+    assert process.wait() == (1 if os.name == "nt" else -signal.SIGKILL)
     return [int(i) for i in rest.split("\n")[:-1]]
 
 

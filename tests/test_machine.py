@@ -20,7 +20,7 @@ from helpers.report import lessons
 
 ROOT = Path(__file__).parents[1]
 FIRST = [ROOT / "src" / "helpers" / name for name in ("__init__.py", "machine/__init__.py", "machine/doctor.py")]
-FIRST.append(ROOT / "src" / "helpers" / "machine" / "resources.py")
+FIRST += [ROOT / "src" / "helpers" / "machine" / name for name in ("resources.py", "pytorch.py")]
 
 
 def failed(lines) -> dict[str, str]:

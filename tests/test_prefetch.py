@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +19,7 @@ from helpers.__main__ import main
 from helpers.benchmarks import common, originals
 from helpers.data import lima, read_jsonl
 from helpers.errors import UserError
-from helpers.machine import prefetch
+from helpers.machine import prefetch, pytorch
 from helpers.models import default
 
 ROOT = Path(__file__).parents[1]
@@ -50,6 +51,8 @@ def course(tmp_path, monkeypatch):
         (model / name).write_text("{}")
         (model / name).chmod(0o600)
     model.chmod(0o700)
+    monkeypatch.setattr(pytorch.urllib.request, "urlopen", no_index)
+    monkeypatch.delenv("PIP_NO_INDEX", raising=False)
     return folder
 
 
@@ -117,6 +120,10 @@ def hub(real_data, tmp_path, monkeypatch):
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
     return real_data
+
+
+def no_index(*_, **__):
+    raise OSError("no route")
 
 
 def no_hub(*_):
@@ -208,6 +215,17 @@ def test_each_system_has_a_command_that_names_its_own_packages(course, capsys):
         assert {"torch", "bitsandbytes", "setuptools"} <= set(listed)
     if prefetch.HERE == "linux":
         assert commands["linux"] == ["download", "-r", "requirements.lock", "--dest", "room/wheels/linux"]
+
+
+@pytest.mark.parametrize("profile, index", [("cpu", True), ("a100", False)])
+def test_a_room_of_linux_laptops_gets_pytorch_without_cuda_and_one_with_gpus_gets_cuda(
+    course, hub, monkeypatch, capsys, profile, index
+):
+    monkeypatch.setattr(pytorch.urllib.request, "urlopen", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(pytorch.platform, "system", lambda: "Linux")
+    prefetch.prefetch(profile, Path("room"))
+    (linux,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("  linux ("))
+    assert (f"--extra-index-url {pytorch.CPU_INDEX}" in linux) is index
 
 
 def test_the_lock_names_what_only_another_system_needs():

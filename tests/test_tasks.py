@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from contextlib import nullcontext
+from http.client import HTTPException
 from pathlib import Path
 
 import pytest
@@ -13,16 +14,18 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 import tasks  # noqa: E402
+from helpers.machine import pytorch  # noqa: E402
 
 
 def run(*command, **more):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **more)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no make")
 def test_make_and_tasks_have_the_same_targets_and_each_is_listed_with_a_line_of_help():
     listed = run(sys.executable, "tasks.py").stdout
     assert listed == run("make", "PYTHON=" + sys.executable, "--no-print-directory").stdout
-    makefile = (ROOT / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for name, (says, _) in tasks.TARGETS.items():
         assert f"  {name:8} {says}\n" in listed
         assert f" {name} " in makefile.split(".PHONY:")[1].splitlines()[0] + " "
@@ -36,8 +39,9 @@ def calls(monkeypatch, tmp_path):
     monkeypatch.setattr(tasks.subprocess, "call", lambda command, **_: (made.append([str(c) for c in command]), 0)[1])
     monkeypatch.setattr(tasks, "READY", tmp_path / ".ready")
     monkeypatch.setattr(tasks, "_new_enough", lambda _: True)
-    monkeypatch.setattr(tasks.urllib.request, "urlopen", lambda *_, **__: nullcontext())
-    monkeypatch.setattr(tasks.platform, "system", lambda: "Linux")
+    monkeypatch.setattr(tasks.venv, "create", lambda *_, **__: made.append(["a new environment"]))
+    monkeypatch.setattr(pytorch.urllib.request, "urlopen", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(pytorch.platform, "system", lambda: "Linux")
     monkeypatch.delenv("PIP_NO_INDEX", raising=False)
     return made
 
@@ -59,22 +63,52 @@ def test_a_machine_that_cannot_run_the_course_is_told_before_anything_is_downloa
     ("system", "gpu", "index"), [("Linux", False, True), ("Linux", True, False), ("Windows", False, False)]
 )
 def test_linux_gets_pytorch_without_cuda_unless_a_gpu_is_asked_for(calls, monkeypatch, capsys, system, gpu, index):
-    monkeypatch.setattr(tasks.platform, "system", lambda: system)
+    monkeypatch.setattr(pytorch.platform, "system", lambda: system)
     tasks.setup(gpu)
-    assert (tasks.CPU_INDEX in calls[1]) is index
+    (lock,) = (call for call in calls if "requirements.lock" in call)
+    assert (pytorch.CPU_INDEX in lock) is index
     assert ("2.7 GB" in capsys.readouterr().out) is gpu
 
 
-def test_an_index_that_cannot_be_reached_costs_a_line_with_the_size_and_nothing_else(calls, monkeypatch, capsys):
-    def unreachable(*_, **__):
-        raise OSError("no route")
+def test_a_gpu_that_is_asked_for_later_gets_a_new_environment_and_a_new_lock_keeps_its_build(calls):
+    tasks.setup()
+    assert ["a new environment"] not in calls
+    tasks.setup(gpu=True)
+    assert calls.count(["a new environment"]) == 1  # pip would keep the other build: its version is the same
+    done = len(calls)
+    assert tasks.setup(gpu=True) == 0 and tasks.setup() == 0 and len(calls) == done
+    os.utime(tasks.READY, (1, 1))
+    tasks.setup()
+    assert calls.count(["a new environment"]) == 1 and pytorch.CPU_INDEX not in calls[-2]
 
-    monkeypatch.setattr(tasks.urllib.request, "urlopen", unreachable)
-    assert tasks.setup() == 0 and tasks.CPU_INDEX not in calls[1]
+
+@pytest.mark.parametrize("error", [OSError("no route"), ValueError("an odd proxy"), HTTPException("an odd answer")])
+def test_an_index_that_cannot_be_reached_costs_a_line_with_the_size_and_nothing_else(calls, monkeypatch, capsys, error):
+    def unreachable(*_, **__):
+        raise error
+
+    monkeypatch.setattr(pytorch.urllib.request, "urlopen", unreachable)
+    assert tasks.setup() == 0 and pytorch.CPU_INDEX not in calls[1]
     assert "cannot be reached, so up to 2.7 GB" in capsys.readouterr().out
-    monkeypatch.setenv("PIP_NO_INDEX", "1")  # a room without internet
-    tasks.READY.unlink()
-    assert tasks.setup() == 0 and "your own folder" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("system", ["Linux", "Windows", "Darwin"])
+def test_a_room_without_internet_is_told_that_its_own_folder_is_used(calls, monkeypatch, capsys, system):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setattr(pytorch.platform, "system", lambda: system)
+    assert tasks.setup() == 0 and pytorch.CPU_INDEX not in calls[1]
+    said = capsys.readouterr().out
+    assert "your own folder" in said and "GB" not in said
+
+
+def test_a_participant_whose_machine_cannot_run_the_course_still_has_one_line_to_send_back(calls, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["tasks.py", "doctor", "--line"])
+    tasks.main()
+    doctor, *words = calls[0][1:]
+    code = f"import runpy, sys; sys.version_info = (3, 9, 1); sys.argv[:1] = []; runpy.run_path({doctor!r}, None, '__main__')"
+    said = run(sys.executable, "-c", code, "doctor", *words)
+    last = said.stdout.splitlines()[-1]
+    assert said.returncode == 1 and last.startswith("NOT READY | ") and "3.11.5 or newer is needed" in last
 
 
 def test_the_environments_python_is_made_anew_if_it_is_too_old(monkeypatch):

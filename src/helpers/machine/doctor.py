@@ -21,7 +21,7 @@ from urllib.request import getproxies, proxy_bypass
 OLDEST = (3, 11, 5)  # soupsieve 4.1 needs it; with 3.11.2 nbconvert fails after the first lesson
 NEWEST = (3, 14)  # the last that PyTorch 2.13 has packages for
 MEMORY = 6  # GiB: lesson 02 takes 5.1, the rest is for JupyterLab and the browser
-RUN, INSTALL = 5, {"Linux": 8}.get(platform.system(), 3)  # GB of disk; on Linux PyTorch brings CUDA along
+RUN, INSTALL, CUDA = 5, 3, 5  # GB of disk; CUDA only on Linux, if it is asked for or no other build can be had
 CLOUD = re.compile(
     r"OneDrive|Dropbox|Google ?Drive|My Drive|Mobile Documents|iCloud|CloudStorage|Nextcloud", re.IGNORECASE
 )
@@ -103,8 +103,9 @@ def preflight(lines: Iterator[Line], say=print) -> set[str]:
     from .resources import available_gib
 
     failed, system = [line for line in lines if not line.fine], f"{platform.system()} {platform.machine()}"
-    free = available_gib() or 0.0
-    machine = f"{system}, Python {platform.python_version()}, {os.cpu_count()} cores, {free:.1f} GiB free"
+    free = available_gib()
+    memory = "memory unknown" if free is None else f"{free:.1f} GiB free"
+    machine = f"{system}, Python {platform.python_version()}, {os.cpu_count()} cores, {memory}"
     stopped = {line.stops for line in failed} - {""}
     why = "".join(f" | {line.text}" for line in failed)
     say(f"{'NOT READY' if stopped else 'READY'} | {machine}{why}")
@@ -118,7 +119,9 @@ def _installed() -> bool:
 def _python() -> Line:
     found = f"Python {platform.python_version()}"
     if sys.version_info[:3] < OLDEST:
-        advice = "3.11.5 or newer is needed: install one, then make PYTHON=/path/to/python3.12 course"
+        advice = (
+            "3.11.5 or newer is needed: install one, then run tasks.py with it (make PYTHON=/path/to/python3.12 course)"
+        )
         return Line(False, f"{found}: {advice}", "install")
     if sys.version_info[:2] > NEWEST and not _installed():
         return Line(False, f"{found}: PyTorch has no package for it yet; use 3.11.5 to 3.14", "install")
@@ -195,6 +198,8 @@ def _disk(course: Path) -> Line:
     needed = RUN if _installed() else RUN + INSTALL
     free = shutil.disk_usage(course).free / 1e9
     for_ = "a `cpu` run" if _installed() else "the installation and a `cpu` run"
+    if platform.system() == "Linux" and not _installed():
+        for_ += f", {needed + CUDA} if PyTorch brings CUDA along"
     advice = "" if free >= needed else ": free some, or put the course on another disk"
     return Line(free >= needed, f"{free:.0f} GB free on this disk ({needed} for {for_}){advice}", "run")
 
@@ -272,4 +277,8 @@ if __name__ == "__main__":  # as a file, before anything is installed
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     from helpers.machine import doctor
 
-    raise SystemExit("install" in doctor.report(doctor.before(Path(__file__).resolve().parents[3])))
+    found = list(doctor.before(Path(__file__).resolve().parents[3]))
+    stopped = "install" in doctor.report(found)
+    if stopped and "--line" in sys.argv:  # with an environment, `python -m helpers doctor --line` says it
+        doctor.preflight(found)
+    raise SystemExit(stopped)

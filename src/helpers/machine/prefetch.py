@@ -15,6 +15,7 @@ from ..data import lima, read_jsonl, source_for, write_jsonl
 from ..errors import UserError
 from ..models import default
 from ..profiles import DEFAULT_MODEL, get
+from . import pytorch
 from .files import rename
 from .places import place, root, shown
 
@@ -53,7 +54,7 @@ def prefetch(profile: str, to: Path, packages: bool = False, say=print) -> None:
         variables["SPT_DATA"] = f"{name}/data"
         if not _data(source, folder / "data", say):
             variables["SPT_UNCHECKED"] = "1"
-    _packages(folder, name, packages, say)
+    _packages(folder, name, packages, settings.device == "cuda", say)
     say(f"on every machine of the room, with the folder {name} in the course's folder, set before you start anything:")
     say("  Linux, macOS:  " + "; ".join(f"export {key}={shlex.quote(value)}" for key, value in variables.items()))
     say("  PowerShell:    " + "; ".join(f'$env:{key}="{value}"' for key, value in variables.items()))
@@ -109,12 +110,17 @@ def _data(source: str, folder: Path, say) -> bool:
     return exact
 
 
-def _packages(folder: Path, name: str, fetch: bool, say) -> None:
-    """Fetch this system's packages into `folder`/wheels if `fetch`; say the command for every system."""
+def _packages(folder: Path, name: str, fetch: bool, gpu: bool, say) -> None:
+    """Fetch this system's packages into `folder`/wheels if `fetch`; say the command for every system.
+
+    For Linux, PyTorch comes without CUDA if its index can be reached, unless `gpu`.
+    """
     lock = root() / "requirements.lock"
     commands = {system: download(system, lock, folder) for system in ("linux", *SYSTEMS)}
+    where, size = pytorch.source(gpu)
+    commands["linux"] += where
     if fetch:
-        say(f"packages for {HERE}: downloading into {name}/wheels/{HERE} ...")
+        say(f"packages for {HERE}: downloading into {name}/wheels/{HERE} ({size}) ...")
         if subprocess.run([sys.executable, "-m", "pip", *commands[HERE]], cwd=root()).returncode:
             raise UserError("pip could not fetch all packages (see above): check the network and run again")
     say("packages, for machines without internet: run the line of each system of the room in the course's folder")
