@@ -96,6 +96,14 @@ def rotated_by_digest(rows, seed=0):
     return [lettered(turned(row), row) for row in rows]
 
 
+def reseeds_numpy(rows, seed=0):
+    def pair(row):
+        np.random.seed((zlib.crc32(row["question"].encode()) + seed) % 2**32)
+        return lettered(list(np.random.permutation(row["choices"])), row)
+
+    return [pair(row) for row in rows]
+
+
 def permuted(rows, seed=0):
     pairs = []
     for row in rows:
@@ -156,6 +164,11 @@ answers(
         "Your options are not",
     ),
     (rotated_by_digest, "you rotate them"),
+    (reseeds_numpy, "(Python's or numpy's)"),
+    (
+        lambda rows, seed=0: [lettered(list(np.random.permutation(row["choices"])), row) for row in rows],
+        "so does np.random.shuffle",
+    ),
     (lambda rows, seed=0: len(by_question(rows, seed)), "one pair (options, gold letter) for each row"),
     also=[lambda rows, seed=0: iter(by_question(rows, seed)), permuted, by_digest, sampled, sorted_by_key],
 )
@@ -209,6 +222,16 @@ def next_number(text):
     return None if series.isna()[0] else np.format_float_positional(float(series[0]), trim="-")
 
 
+def to_cents(text):
+    return number(text, plain=lambda v: f"{float(v):.2f}".rstrip("0").rstrip("."))
+
+
+def with_the_full_stop(text):
+    found = re.search(r"-?\.?\d[\d,.]*", text)
+    value = found[0].replace(",", "") if found else None
+    return value and (value.rstrip("0").rstrip(".") if "." in value else value)
+
+
 answers(
     lesson_03.extract,
     number,
@@ -229,6 +252,10 @@ answers(
     (lambda t: "".join(c for c in t if c.isdigit()) or None, "yours gives '1800'"),
     (lambda t: number(t, r"-?\d[\d,]*(?:\.\d+)?"), "the point may come first"),
     (lambda t: number(t, plain=lambda v: str(round(float(v)))), "'3.50' should give '3.5'"),
+    (lambda t: number(t) if t[0] else None, "An empty reply should give None"),
+    (lambda t: number(t.replace("$", "")), "directly before the digits"),
+    (with_the_full_stop, "the last point ends the sentence"),
+    (lambda t: to_cents(t) if "." in t else number(t), "round nothing"),
     also=[by_decimal, by_float, by_hand, next_number],
 )
 
@@ -328,6 +355,13 @@ def approximate(replies):
     return "cannot say" if z < 1.95 else "declared" if sum(ways) > 0 else "kojima"
 
 
+def chi_square(replies):
+    """McNemar's test with the correction of Edwards, as textbooks print it."""
+    ways = [(r["declared"] == r["said"]) - (r["kojima"] == r["said"]) for r in replies]
+    n, lead = sum(map(abs, ways)), sum(ways)
+    return decided(lead, 0, 0 if n and max(abs(lead) - 1, 0) ** 2 / n > 3.841459 else 1)
+
+
 def higher(replies, by="said"):
     declared, kojima = (sum(r[rule] == r[by] for r in replies) for rule in ("declared", "kojima"))
     return "declared" if declared > kojima else "kojima" if kojima > declared else "cannot say"
@@ -358,6 +392,7 @@ answers(
     (overlap, "as two separate intervals"),
     (differing_as_throws, "no rule is better there"),
     (approximate, "A normal approximation"),
+    (chi_square, "with its correction"),
     (lambda r: chosen([x["reply"] for x in r]), "stopped with KeyError"),
     (
         lambda r: stats.sign_test([(x["declared"] == x["said"]) - (x["kojima"] == x["said"]) for x in r]).p,

@@ -19,11 +19,12 @@ LETTERS = "ABCDEF"
 @check
 def shuffle(my_letters) -> str:
     """`my_letters(rows, seed) -> [(options, gold letter), ...]`; in a row the right choice comes in first."""
-    state = random.getstate()
+    state, numpys = random.getstate(), np.random.get_state()
     try:
         return _shuffle(my_letters)
     finally:
         random.setstate(state)
+        np.random.set_state(numpys)
 
 
 def _listed(my_letters):
@@ -114,20 +115,24 @@ def _options_and_gold(my_letters) -> None:
 
 
 def _own_generator(my_letters) -> None:
-    state = random.getstate()
+    def states():
+        return random.getstate(), np.random.get_state()[1].tobytes(), np.random.get_state()[2]
+
+    before = states()
     first = my_letters(_quiz(20), 0)
-    touched = random.getstate() != state
+    touched = states() != before
     again = [my_letters(_quiz(20), 0) for _ in range(3)]
     if any(other != first for other in again):
         expect(
             not touched,
-            "The same rows get other letters when asked again: random.shuffle draws from the global generator. "
-            "Make one of your own: random.Random(...).",
+            "The same rows get other letters when asked again: random.shuffle draws from the global generator "
+            "(so does np.random.shuffle). Make one of your own: random.Random(...).",
         )
         expect(False, "The same rows get other letters when asked again: make the generator inside the function.")
     expect(
         not touched,
-        "Stable, but you drew from or reseeded the global generator, which others use too: make your own with random.Random(...).",
+        "Stable, but you drew from or reseeded the global generator (Python's or numpy's), which others use too: "
+        "make your own with random.Random(...).",
     )
 
 
@@ -183,24 +188,30 @@ def extract(my_extract) -> str:
     money = my_extract(" $1,080 a month")
     expect("$" not in str(money), "The dollar sign came along: keep the number only.")
     expect(money == "1080", f"' $1,080 a month' should give '1080', yours gives {money!r}.")
-    try:
-        nothing = my_extract(" I cannot tell.")
-    except Exception as error:
-        nothing = error
-    expect(
-        nothing is None,
-        "A reply without a number should give None (unparsed, counted), "
-        + (
-            f"yours stops with {type(nothing).__name__}."
-            if isinstance(nothing, Exception)
-            else f"yours gives {nothing!r}."
-        ),
-    )
+    for text, kind in ((" I cannot tell.", "A reply without a number"), ("", "An empty reply")):
+        try:
+            nothing = my_extract(text)
+        except Exception as error:
+            nothing = error
+        expect(
+            nothing is None,
+            f"{kind} should give None (unparsed, counted), "
+            + (
+                f"yours stops with {type(nothing).__name__}."
+                if isinstance(nothing, Exception)
+                else f"yours gives {nothing!r}."
+            ),
+        )
     expect(
         my_extract(" 18.") == "18", f"' 18.' ends a sentence, its number is '18'; yours gives {my_extract(' 18.')!r}."
     )
     cents = my_extract(" $18.00")
     expect(cents == "18", f"'$18.00' should give '18', yours gives {cents!r}: 18.00 and 18 are the same answer.")
+    ends = my_extract(" $18.00.")
+    expect(
+        ends == "18",
+        f"' $18.00.' should give '18', yours gives {ends!r}: the last point ends the sentence. Is it off before you strip zeros?",
+    )
     comma_first = my_extract(" Well, 18")
     expect(comma_first == "18", f"' Well, 18' should give '18', yours gives {comma_first!r}: a comma is not a number.")
     half = my_extract(" 3.50 hours")
@@ -213,6 +224,16 @@ def extract(my_extract) -> str:
     expect(
         my_extract(" -4 degrees") == "-4",
         f"The minus belongs to the number: '-4', yours gives {my_extract(' -4 degrees')!r}.",
+    )
+    debt = my_extract(" -$5")
+    expect(
+        debt == "5",
+        f"' -$5' should give '5', yours gives {debt!r}: only a minus directly before the digits belongs to the number.",
+    )
+    eighth = my_extract(" 0.125 litres")
+    expect(
+        eighth == "0.125",
+        f"' 0.125 litres' should give '0.125', yours gives {eighth!r}: strip zeros only, and round nothing.",
     )
     point = my_extract(" .5 litres")
     expect(point == "0.5", f"' .5 litres' should give '0.5', yours gives {point!r}: the point may come first.")
@@ -315,6 +336,11 @@ _CHOICES = (
         _replies(40, 60),
         "cannot say",
         "40 against 60 has p = 0.057 by the exact test. A normal approximation is too sure.",
+    ),
+    (
+        _replies(4, 13),
+        "declared",
+        "4 against 13 has p = 0.049 by the exact test. The chi-square test with its correction is too careful here.",
     ),
     (_replies(0, 0, both=30, neither=5), "cannot say", "The rules never differ in being correct: that is no evidence."),
 )
