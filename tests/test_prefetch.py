@@ -253,3 +253,17 @@ def test_packages_are_fetched_when_asked_for_and_a_failure_is_told(course, monke
     out, err = capsys.readouterr()
     assert ("could not fetch all packages" in err) == bool(code)
     assert code or f"{prefetch.HERE} (done)" in out
+
+
+def test_one_folder_holds_the_packages_of_every_system_of_the_room(course, monkeypatch, capsys):
+    folders = []
+    monkeypatch.setattr(
+        subprocess,
+        "run",
+        lambda command, **_: (folders.append(Path(command[-1]).name), SimpleNamespace(returncode=0))[1],
+    )
+    assert main(["prefetch", "--to", "room", "--packages", "--for", "windows,macos"]) == 0
+    assert folders == list(dict.fromkeys([prefetch.HERE, "windows", "macos"]))
+    assert capsys.readouterr().out.count(" (done)") == len(folders)
+    assert main(["prefetch", "--to", "room", "--for", "beos"]) == 2
+    assert "cannot fetch packages for 'beos' from here: choose from " in capsys.readouterr().err

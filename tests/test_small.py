@@ -66,6 +66,11 @@ def test_mixed_keeps_float32_weights_and_nearly_the_losses_of_float32(base, tmp_
     assert {w.dtype for w in load_file(tmp_path / "mixed" / "model.safetensors").values()} == {torch.float32}
 
 
+def test_a_machine_that_scores_in_other_arithmetic_knows_a_finished_model_again(base, tmp_path):
+    made = training.tune(training.settings(base, dtype="float32"), tmp_path / "out")
+    assert training.tune(training.settings(base, dtype="bfloat16"), tmp_path / "out") == made
+
+
 def test_hours_are_what_training_and_scoring_cost_at_that_pace(base):
     profile = profiles.get(
         "cpu", model=str(base), seeds=(0, 1), epochs=2.0, max_steps=None, stage1_tokens=90, stage2_tokens=10

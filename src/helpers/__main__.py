@@ -80,11 +80,12 @@ def prefetch(
     to: Annotated[Path, typer.Option("--to", help="folder to fill")],
     profile: Profile_ = "cpu",
     packages: Annotated[bool, typer.Option("--packages", help="the Python packages for this system, too")] = False,
+    systems: Annotated[str, typer.Option("--for", help="and for other systems of the room: windows,macos")] = "",
 ) -> None:
     """Fetch the profile's model and data into a folder, for a room without internet; say how to get the packages."""
     from .machine import prefetch as prefetch_
 
-    prefetch_.prefetch(profile, to, packages)
+    prefetch_.prefetch(profile, to, packages, [s.strip() for s in systems.split(",") if s.strip()])
 
 
 @app.command()

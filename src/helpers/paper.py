@@ -216,6 +216,13 @@ def supports(correlation: float = CORRELATION, ties: float = 0.35, level: float 
     return table
 
 
+def net_win(ties: float = 0.35, level: float = 0.95) -> pd.Series:
+    """Figure 5's net win as a line of a table: n, net, low, high, as shares. The interval is ours, for that share of `ties`."""
+    n, net = FIGURE5["questions"], FIGURE5["net win"] / 100
+    half = norm.ppf(0.5 + level / 2) * _figure5_se(ties) / 100
+    return pd.Series({"n": n, "net": net, "low": net - half, "high": net + half}, name="paper (GPT-4)")
+
+
 def signs(model: str = "Mistral") -> stats.SignTest:
     """Is Role ahead of LIMA on more of Table 1's eight benchmarks than a coin would have it? Direction only, no size.
 

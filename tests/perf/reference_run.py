@@ -4,7 +4,8 @@
 
 First the role and lima arms of the first seed and base on MMLU (Figures 3 and 4 of the paper), then the other seeds on
 MMLU, then the other benchmarks in the same order. Every answer is in a journal and every training has checkpoints: stop it
-at any time, and start it again with the same command. No stage begins after --minutes.
+at any time, and start it again with the same command. No stage begins after --minutes. If it is to continue on machines
+with other processors, fix the arithmetic: --override dtype='"float32"' --override precisions='["fp32"]'.
 """
 
 from __future__ import annotations

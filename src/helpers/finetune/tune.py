@@ -80,6 +80,10 @@ def finetune(
         "profile": {k: v for k, v in profile.describe().items() if k in TRAINING},
         "data": hashlib.sha256(json.dumps(list(rows), sort_keys=True).encode()).hexdigest(),
     }
+    if not profile.quantized:
+        recipe["profile"]["dtype"] = (
+            "float32"  # of scoring alone: a machine with other arithmetic knows the model again
+        )
     if Path(profile.model).is_dir():  # a folder is known by its weights: no path in a manifest
         recipe["profile"]["model"] = models.fingerprint(profile.model)
     recipe = json.loads(json.dumps(recipe))  # tuples become lists, as they are read back

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from .. import benchmarks, models
@@ -30,12 +31,16 @@ HERE = {"win32": "windows", "darwin": "macos"}.get(sys.platform, "linux")
 PYTHON = "3.11.5"  # of the room's machines; a plain 3.11 would mean 3.11.0, which is too old for some packages
 
 
-def prefetch(profile: str, to: Path, packages: bool = False, say=print) -> None:
-    """Fill `to` with model and data, and with this system's packages if `packages`; say what the room has to do.
+def prefetch(profile: str, to: Path, packages: bool = False, others: Sequence[str] = (), say=print) -> None:
+    """Fill `to` with model and data, with this system's packages if `packages`, and with those of `others`; say what to do.
 
     A relative `to` lies below the course's folder, as SPT_CACHE and SPT_DATA do.
     """
     settings, folder = get(profile), place(to)
+    if wrong := sorted(set(others) - {HERE, *SYSTEMS}):
+        raise UserError(
+            f"cannot fetch packages for {wrong[0]!r} from here: choose from {', '.join(sorted({HERE, *SYSTEMS}))}"
+        )
     source = source_for(settings.source)
     if not (root() / "requirements.lock").is_file():
         raise UserError("no requirements.lock here: run this in the course's folder (the one with notebooks/)")
@@ -54,7 +59,8 @@ def prefetch(profile: str, to: Path, packages: bool = False, say=print) -> None:
         variables["SPT_DATA"] = f"{name}/data"
         if not _data(source, folder / "data", say):
             variables["SPT_UNCHECKED"] = "1"
-    _packages(folder, name, packages, settings.device == "cuda", say)
+    wanted = dict.fromkeys([*([HERE] if packages else []), *others])
+    _packages(folder, name, list(wanted), settings.device == "cuda", say)
     say(f"on every machine of the room, with the folder {name} in the course's folder, set before you start anything:")
     say("  Linux, macOS:  " + "; ".join(f"export {key}={shlex.quote(value)}" for key, value in variables.items()))
     say("  PowerShell:    " + "; ".join(f'$env:{key}="{value}"' for key, value in variables.items()))
@@ -110,8 +116,8 @@ def _data(source: str, folder: Path, say) -> bool:
     return exact
 
 
-def _packages(folder: Path, name: str, fetch: bool, gpu: bool, say) -> None:
-    """Fetch this system's packages into `folder`/wheels if `fetch`; say the command for every system.
+def _packages(folder: Path, name: str, wanted: Sequence[str], gpu: bool, say) -> None:
+    """Fetch the packages of the `wanted` systems into `folder`/wheels; say the command for every system.
 
     For Linux, PyTorch comes without CUDA if its index can be reached, unless `gpu`.
     """
@@ -119,15 +125,17 @@ def _packages(folder: Path, name: str, fetch: bool, gpu: bool, say) -> None:
     commands = {system: download(system, lock, folder) for system in ("linux", *SYSTEMS)}
     where, size = pytorch.source(gpu)
     commands["linux"] += where
-    if fetch:
-        say(f"packages for {HERE}: downloading into {name}/wheels/{HERE} ({size}) ...")
-        if subprocess.run([sys.executable, "-m", "pip", *commands[HERE]], cwd=root()).returncode:
+    for system in wanted:
+        say(
+            f"packages for {system}: downloading into {name}/wheels/{system}{f' ({size})' if system == HERE else ''} ..."
+        )
+        if subprocess.run([sys.executable, "-m", "pip", *commands[system]], cwd=root()).returncode:
             raise UserError("pip could not fetch all packages (see above): check the network and run again")
     say("packages, for machines without internet: run the line of each system of the room in the course's folder")
     for system, command in commands.items():
         how = f"for Python {PYTHON}, from here" if "--platform" in command else f"on {system}, with the room's Python"
         text = shlex.join(command).replace(folder.as_posix(), name).replace(lock.as_posix(), lock.name)
-        say(f"  {system} ({'done' if fetch and system == HERE else how}): python -m pip {text}")
+        say(f"  {system} ({'done' if system in wanted else how}): python -m pip {text}")
     say(f"  there, set PIP_NO_INDEX=1 and PIP_FIND_LINKS={name}/wheels/SYSTEM, and install as README says")
 
 
